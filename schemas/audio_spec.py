@@ -1,0 +1,115 @@
+"""The signal front end, stated once.
+
+The writer, the trainer and the service all read an :class:`AudioSpec`; none
+repeats a number of it. It travels in the data set's manifest and inside the
+SavedModel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from schemas.errors import UsageError
+
+WAVEFORM = "waveform"
+LOG_MEL = "log-mel-spectrogram"
+AUDIO_FORMATS = (WAVEFORM, LOG_MEL)
+COMPRESSIONS = ("db", "log10")
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioSpec:
+    """Sample rate and log-mel parameters of a data set or a model.
+
+    Parameters
+    ----------
+    sample_rate : int
+        Rate of the mono signal in Hz.
+    n_mels : int
+        Mel bands (Slaney scale and area normalisation, 0 Hz to Nyquist, as
+        ``librosa.filters.mel``).
+    n_fft : int
+        Length of the periodic Hann window and of the FFT in samples.
+    hop_length : int
+        Samples between frames. Frames are centred: frame t looks at the signal
+        around sample ``t * hop_length``, zeros outside the clip.
+    compression : {'db', 'log10'}
+        'db' is ``10 log10(max(S, amin))`` with everything more than ``top_db``
+        under the clip's maximum raised to that floor; 'log10' is
+        ``log10(10000 S + 1)`` (Pons et al. 2018), without a floor.
+    top_db : float
+        Floor under the clip's maximum in dB ('db' only).
+    amin : float
+        Smallest power told apart from silence ('db' only).
+
+    Raises
+    ------
+    UsageError
+        If a value makes no front end.
+    """
+
+    sample_rate: int = 16000
+    n_mels: int = 96
+    n_fft: int = 2048
+    hop_length: int = 512
+    compression: str = "db"
+    top_db: float = 80.0
+    amin: float = 1e-10
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "n_mels", "n_fft", "hop_length"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} is {value!r}: it must be a positive whole number")
+        if self.compression not in COMPRESSIONS:
+            raise UsageError(
+                f"compression is {self.compression!r}: allowed are {', '.join(COMPRESSIONS)}"
+            )
+        if self.hop_length > self.n_fft:
+            raise UsageError(
+                f"hop_length {self.hop_length} is larger than n_fft {self.n_fft}: "
+                "samples between the frames would be lost"
+            )
+        if self.n_mels > self.n_fft // 2:
+            raise UsageError(f"n_mels {self.n_mels} is too many for n_fft {self.n_fft}")
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of a clip of `n_samples` samples (centred frames)."""
+        return 1 + n_samples // self.hop_length
+
+    def window_samples(self, seconds: float) -> int:
+        """Samples in a window of `seconds`."""
+        return int(round(seconds * self.sample_rate))
+
+    def window_frames(self, seconds: float) -> int:
+        """Frames in a window of `seconds`: whole hops that fit (15 s: 468 at hop 512)."""
+        return int(seconds * self.sample_rate / self.hop_length)
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as a dictionary of JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> AudioSpec:
+        """The spec of a dictionary written by :meth:`to_json`."""
+        return cls(**values)
+
+
+@functools.lru_cache(maxsize=8)
+def mel_filters(spec: AudioSpec) -> np.ndarray:
+    """Mel filter bank of a spec.
+
+    Returns
+    -------
+    np.ndarray, float32 [n_mels, 1 + n_fft // 2]
+        As ``librosa.filters.mel(sr=..., n_fft=..., n_mels=...)``; read-only.
+    """
+    import librosa.filters  # costs a second: only those who compute spectrograms pay it
+
+    filters = librosa.filters.mel(sr=spec.sample_rate, n_fft=spec.n_fft, n_mels=spec.n_mels)
+    filters.setflags(write=False)
+    return filters

@@ -1,0 +1,93 @@
+"""What every command of the project shares: exit codes, errors of one line, quiet logs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from schemas.errors import RunError, UsageError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An argparse parser with ``-v`` whose errors are one line and exit code 2.
+
+    Defaults are shown in the help of every option; abbreviations are off, so that
+    an option of Beam is never taken for one of ours.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(allow_abbrev=False, **kwargs)
+        self.add_argument(
+            "-v", "--verbose", action="store_true", help="show the libraries' logs and tracebacks"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see --help)")
+
+
+def quiet(verbose: bool = False) -> None:
+    """Keep the log noise of TensorFlow and Beam from the terminal.
+
+    Must run before TensorFlow is imported; child processes inherit it.
+
+    Parameters
+    ----------
+    verbose : bool
+        True leaves every library as talkative as it is.
+    """
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # importing tensorflow_transform would set it to 1
+    if verbose:
+        logging.basicConfig(level=logging.INFO)
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    warnings.filterwarnings("ignore")
+    logging.basicConfig(level=logging.ERROR)
+    for name in ("apache_beam", "tensorflow", "absl", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command's `main` and leave the process with its exit code.
+
+    Parameters
+    ----------
+    main : callable
+        Takes the arguments, returns the exit code.
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    verbose = "-v" in argv or "--verbose" in argv
+    quiet(verbose)
+    try:
+        code = main(argv)
+        sys.stdout.flush()
+    except UsageError as error:
+        code = _say(error, verbose, 2)
+    except RunError as error:
+        code = _say(error, verbose, 1)
+    except KeyboardInterrupt:
+        code = 130
+        print("stopped: the same command goes on where this one ended", file=sys.stderr)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        kind = type(error).__name__
+        code = _say(f"{kind}: {error} (-v shows where)", verbose, 1)
+    sys.exit(code)
+
+
+def _say(error: Exception | str, verbose: bool, code: int) -> int:
+    if verbose:
+        traceback.print_exc()
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    return code

@@ -1,0 +1,33 @@
+"""Orpheus: from a tree of audio to a music auto-tagger. Beam workers install this package too."""
+
+from setuptools import setup
+
+setup(
+    name="orpheus-tagging",
+    version="0.1.0",
+    description="Million Song Dataset to music auto-tagger: Beam pipelines, Keras training, a service",
+    python_requires=">=3.11",
+    packages=["beam_pipelines", "schemas", "serving", "trainer"],
+    package_data={"schemas": ["tag_lists/*.txt", "tag_lists/*.csv"]},
+    install_requires=[
+        "apache-beam>=2.77",
+        "google-crc32c>=1.5",
+        "h5py>=3.14",
+        "keras>=3.12",
+        "librosa>=0.11",
+        "matplotlib>=3.9",
+        "mutagen>=1.47",
+        "numpy>=2",
+        "pandas>=2.2",
+        "pyarrow>=14",
+        "scipy>=1.13",
+        "sounddevice>=0.5",
+        "soundfile>=0.13",
+        "soxr>=0.5",
+        "sqlalchemy>=2",
+        "tensorboard>=2.20",
+        "tensorflow>=2.21",
+        "tensorflow-transform>=1.21",
+    ],
+    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout", "ruff", "scikit-learn"]},
+)
