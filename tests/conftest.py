@@ -1,0 +1,50 @@
+"""What the tests share: quiet libraries, the reference material, the project's commands."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from schemas.command import quiet  # noqa: E402
+
+quiet()
+
+import pytest  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def required(name: str) -> bool:
+    """Whether ORPHEUS_REQUIRE names it: then its absence is a failure, not a skip."""
+    return name in os.environ.get("ORPHEUS_REQUIRE", "").split(",")
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> pathlib.Path:
+    """The folder of reference material, from ORPHEUS_FIXTURES."""
+    folder = os.environ.get("ORPHEUS_FIXTURES", "")
+    if folder and pathlib.Path(folder, "README.md").exists():
+        return pathlib.Path(folder).resolve()
+    reason = "ORPHEUS_FIXTURES does not name the folder of reference material"
+    if required("fixtures"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Runs ``python -m MODULE ARGUMENTS`` as a user would and returns the finished process."""
+
+    def run(module: str, *arguments, **options) -> subprocess.CompletedProcess:
+        options.setdefault("cwd", ROOT)
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=options.pop("timeout", 600),
+            **options,
+        )
+
+    return run
