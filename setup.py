@@ -5,7 +5,7 @@ from setuptools import setup
 setup(
     name="orpheus-tagging",
     version="0.1.0",
-    description="Million Song Dataset to music auto-tagger: Beam pipelines, Keras training, a service",
+    description="Million Song Dataset to music auto-tagger: pipelines, training, a service",
     python_requires=">=3.11",
     packages=["beam_pipelines", "schemas", "serving", "trainer"],
     package_data={"schemas": ["tag_lists/*.txt", "tag_lists/*.csv"]},

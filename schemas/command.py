@@ -54,7 +54,9 @@ def quiet(verbose: bool = False) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def run_command(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> NoReturn:
+def run_command(
+    main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None
+) -> NoReturn:
     """Run a command's `main` and leave the process with its exit code.
 
     Parameters

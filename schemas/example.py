@@ -50,7 +50,12 @@ def tfrecord(record: bytes) -> bytes:
     """Frame one record as a TFRecord file holds it (length, masked CRCs)."""
     length = struct.pack("<Q", len(record))
     return b"".join(
-        (length, struct.pack("<I", _masked_crc(length)), record, struct.pack("<I", _masked_crc(record)))
+        (
+            length,
+            struct.pack("<I", _masked_crc(length)),
+            record,
+            struct.pack("<I", _masked_crc(record)),
+        )
     )
 
 

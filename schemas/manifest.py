@@ -83,7 +83,9 @@ def parse_manifest(text: str, path: str) -> Dataset:
             run=manifest["run"],
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{os.path.join(path, MANIFEST)} is not a data set's manifest: {error}") from error
+        raise UsageError(
+            f"{os.path.join(path, MANIFEST)} is not a data set's manifest: {error}"
+        ) from error
 
 
 def read_dataset(path: str) -> Dataset:

@@ -1,0 +1,60 @@
+# make test, make demo: each sets up all it needs in .venv and is quick when run again.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-slow lint format demo bench clean
+
+# The first Python that every locked wheel exists for; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/installed
+SEED ?= 0
+
+help:
+	@echo "make test       lint, formatting and the fast tests"
+	@echo "make demo       sample, build, train, evaluate, export and predict, in ./demo (SEED=0, SHUFFLE=1)"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make bench      the measurements"
+	@echo "make format     put the formatting right"
+	@echo "make clean      remove .venv, ./demo and caches"
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock setup.py
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found: install one" \
+	"(Debian, Ubuntu: apt-get install python3 python3-venv; or pyenv install 3.11)" \
+	"or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { echo \
+	"error: $(PYTHON) is not a Python 3.11, 3.12 or 3.13: name one with make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) has no venv" \
+	"module: install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
+	@echo "installing into .venv (some minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+test: lint
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	@$(BIN)/python -m pytest -m slow
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+demo: $(STAMP)
+	@$(BIN)/python scripts/demo.py --output demo --seed $(SEED) $(if $(SHUFFLE),--shuffle_labels)
+
+bench: $(STAMP)
+	@$(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
