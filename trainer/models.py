@@ -1,0 +1,109 @@
+"""The registry of models: a name, a builder, the front ends that it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM
+from schemas.errors import UsageError
+from trainer.musicnn import musicnn, vgg
+from trainer.pons import pons
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A builder of ``scores = build(inputs, n_tags, **options)`` and its front ends.
+
+    The builder names the layer before the output's dropout "embedding".
+    """
+
+    build: Callable[..., Any]
+    frontends: tuple[str, ...] = (LOG_MEL,)
+
+
+MODELS = {
+    "pons": Architecture(pons, AUDIO_FORMATS),
+    "musicnn": Architecture(musicnn),
+    "vgg": Architecture(vgg),
+}
+
+
+def model_options(name: str) -> dict[str, Any]:
+    """Options of a model and their defaults, in the order of its builder.
+
+    Raises
+    ------
+    UsageError
+        If no model has the name.
+    """
+    parameters = inspect.signature(_architecture(name).build).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+def build_model(
+    name: str, *, frontend: str, window: int | None, n_mels: int, n_tags: int, **options
+) -> keras.Model:
+    """Build a model that scores windows.
+
+    Parameters
+    ----------
+    name : {'pons', 'musicnn', 'vgg'}
+        The architecture.
+    frontend : {'waveform', 'log-mel-spectrogram'}
+        What the windows are made of.
+    window : int or None
+        Samples (waveform) or frames (log-mel) in a window; None for any length,
+        where the architecture allows it (all but vgg).
+    n_mels : int
+        Bands of the spectrogram; not used by the waveform front end.
+    n_tags : int
+        Number of outputs.
+    **options
+        Options of the architecture, see :func:`model_options`.
+
+    Returns
+    -------
+    keras.Model
+        ``[batch, window]`` or ``[batch, window, n_mels]`` float32 to scores
+        ``[batch, n_tags]`` float32 in 0 to 1. The layer named "embedding" gives
+        the features under the output, ``[batch, n_dense]``.
+
+    Raises
+    ------
+    UsageError
+        If the name, the front end, an option or the window does not fit.
+    """
+    architecture = _architecture(name)
+    if frontend not in architecture.frontends:
+        raise UsageError(
+            f"the model {name} has no front end {frontend!r}: "
+            f"allowed are {', '.join(architecture.frontends)}"
+        )
+    known = model_options(name)
+    for option in options:
+        if option not in known:
+            raise UsageError(
+                f"the model {name} has no option {option!r}: allowed are {', '.join(known)}"
+            )
+    shape = (window,) if frontend == WAVEFORM else (window, n_mels)
+    inputs = keras.Input(shape, name="window", dtype="float32")
+    try:
+        scores = architecture.build(inputs, n_tags, **options)
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"no {name} model for windows of shape {list(shape)} with {options or 'its defaults'}: "
+            f"{reason}"
+        ) from error
+    return keras.Model(inputs, scores, name=name)
+
+
+def _architecture(name: str) -> Architecture:
+    if name not in MODELS:
+        raise UsageError(f"there is no model {name!r}: allowed are {', '.join(MODELS)}")
+    return MODELS[name]
