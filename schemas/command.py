@@ -54,6 +54,33 @@ def quiet(verbose: bool = False) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def import_tensorflow():
+    """Import TensorFlow without what it says before its own logging has started.
+
+    Those lines come from C++ and heed no log level, so the error stream is turned
+    away while the import lasts; after :func:`quiet` with verbose they are shown.
+
+    Returns
+    -------
+    module
+        ``tensorflow``.
+    """
+    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        import tensorflow
+
+        return tensorflow
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
+    try:
+        import tensorflow
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    return tensorflow
+
+
 def run_command(
     main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None
 ) -> NoReturn:

@@ -1,0 +1,391 @@
+"""Plan, first half: join what is listed, named and tagged into songs with their copies.
+
+Only rows travel here. What comes out lies in pieces in the work folder: the songs,
+in MD5 order, each with its candidates in the order in which they will be tried, and
+the rejects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam import pvalue
+
+from beam_pipelines import join, lastfm, msd, storage
+from beam_pipelines.join import Candidate, Rules
+from beam_pipelines.listing import parse_7digitalid
+from schemas import tables
+from schemas.rejects import FILE, Reason, Reject
+
+ROWS_A_RANGE = 10_000
+ROWS_A_PIECE = 20_000
+REJECTS = "rejects"
+
+SONG_PIECE = pa.schema(
+    [
+        ("song", pa.string()),
+        ("track_id", pa.string()),
+        ("track_7digitalid", pa.int64()),
+        ("song_id", pa.string()),
+        ("artist_id", pa.string()),
+        ("artist_name", pa.string()),
+        ("title", pa.string()),
+        ("release", pa.string()),
+        ("year", pa.int32()),
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("tags", pa.list_(pa.string())),
+        ("split", pa.string()),
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinInputs:
+    """What the join reads and by which rules.
+
+    Attributes
+    ----------
+    listing : str
+        Parquet file of the listed files (path, size).
+    n_files : int
+        Its rows.
+    summary : str
+        HDF5 summary.
+    n_songs : int
+        Its rows.
+    lastfm_db : str
+        SQLite database of tags.
+    n_tids : int
+        Its tracks.
+    raw_to_clean : mapping or None
+        Raw tag number to clean tag; None takes the tags as they are.
+    val_above : float or None
+        Pairs must have a val above this.
+    mismatches : tuple of str
+        Track ids that are not to be trusted.
+    duplicates : mapping
+        Track id to the name of its group of copies.
+    split : mapping or None
+        Track id to part, from the user's file.
+    split_by : {'artist', 'track', 'file'}
+        The unit that is not torn apart.
+    split_percent : tuple of float
+        Shares of train, validation and test.
+    rules : Rules
+        What is let through.
+    """
+
+    listing: str
+    n_files: int
+    summary: str
+    n_songs: int
+    lastfm_db: str
+    n_tids: int
+    raw_to_clean: Mapping[int, str] | None
+    val_above: float | None
+    mismatches: tuple[str, ...]
+    duplicates: Mapping[str, str]
+    split: Mapping[str, str] | None
+    split_by: str
+    split_percent: tuple[float, ...]
+    rules: Rules
+
+
+def ranges(n: int, step: int) -> list[tuple[int, int]]:
+    """Cut 0 to n into half-open ranges of `step`."""
+    return [(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+class _ReadFile(beam.DoFn):
+    """Reads ranges of a file that needs to lie on the worker's own disk."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def setup(self) -> None:
+        self.stack = contextlib.ExitStack()
+        self.local = self.stack.enter_context(storage.local_copy(self.path))
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+
+class ReadListing(_ReadFile):
+    """Listed files by 7digital id; a name that is none is a reject."""
+
+    def process(self, rows: tuple[int, int]):
+        table = storage.read_table(self.local).slice(rows[0], rows[1] - rows[0])
+        for path, size in zip(table["path"].to_pylist(), table["size"].to_pylist(), strict=True):
+            number = parse_7digitalid(path)
+            if number is None:
+                reject = Reject(FILE, path, None, None, Reason.BAD_NAME)
+                yield pvalue.TaggedOutput(REJECTS, _pack(reject))
+            else:
+                yield number, (path, size)
+
+
+class ReadSongs(_ReadFile):
+    """Summary rows by 7digital id."""
+
+    def process(self, rows: tuple[int, int]):
+        for song in msd.read_songs(self.local, *rows):
+            yield song.track_7digitalid, tuple(song)
+
+
+class ReadTags(_ReadFile):
+    """Tags by track id, one row a track."""
+
+    def __init__(self, path: str, raw_to_clean, val_above: float | None) -> None:
+        super().__init__(path)
+        self.raw_to_clean, self.val_above = raw_to_clean, val_above
+
+    def process(self, rows: tuple[int, int]):
+        yield from lastfm.track_tags(
+            self.local, self.raw_to_clean, self.val_above, first_tid=rows[0] + 1, last_tid=rows[1]
+        )
+
+
+class MatchIds(beam.DoFn):
+    """One 7digital id: at most one file and one song."""
+
+    def process(self, element):
+        number, found = element
+        songs = sorted(msd.Song(*song) for song in found["songs"])
+        pair, rejects = join.match_id(number, sorted(found["files"]), songs)
+        for reject in rejects:
+            yield pvalue.TaggedOutput(REJECTS, _pack(reject))
+        if pair is not None:
+            song, path, size = pair
+            yield song.track_id, (tuple(song), path, size)
+
+
+class CheckTracks(beam.DoFn):
+    """One track id: what the metadata alone rule out; the rest by group of copies."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def process(self, element):
+        track_id, found = element
+        pairs = sorted((msd.Song(*song), path, size) for song, path, size in found["pairs"])
+        if not pairs:
+            return
+        candidate, rejects = join.check_track(
+            pairs,
+            next(iter(found["tags"]), None),
+            mismatch=bool(list(found["mismatches"])),
+            part=next(iter(found["split"]), None),
+            rules=self.rules,
+        )
+        for reject in rejects:
+            yield pvalue.TaggedOutput(REJECTS, _pack(reject))
+        if candidate is not None:
+            yield next(iter(found["groups"]), track_id), tuple(candidate)
+
+
+class OrderCopies(beam.DoFn):
+    """One song: its copies in the order in which they are tried."""
+
+    def process(self, element):
+        song, copies = element
+        kept, rejects = join.same_part(join.order_copies(Candidate(*copy) for copy in copies))
+        for reject in rejects:
+            yield pvalue.TaggedOutput(REJECTS, _pack(reject))
+        yield song, [tuple(copy) for copy in kept]
+
+
+class Split(beam.DoFn):
+    """Give each song its part, by the unit that must not be torn apart."""
+
+    def __init__(self, split_by: str, percent: tuple[float, ...]) -> None:
+        self.split_by, self.percent = split_by, percent
+
+    def start_bundle(self) -> None:
+        self.artists: dict[str, str] | None = None
+
+    def process(self, element, links):
+        song, copies = element
+        if self.artists is None:
+            self.artists = join.union_find(links)
+        if self.split_by == "file":
+            part = copies[0][-1]
+        else:
+            artist = Candidate(*copies[0]).artist_id
+            unit = self.artists.get(artist, artist) if self.split_by == "artist" else song
+            part = join.part_of(unit or song, self.percent)
+        yield song, [(*copy[:-1], part) for copy in copies]
+
+
+def artist_links(element) -> Iterator[tuple[str, ...]]:
+    """Artists that one song's copies link, if there are several."""
+    artists = sorted({Candidate(*copy).artist_id for copy in element[1]} - {""})
+    if len(artists) > 1:
+        yield tuple(artists)
+
+
+class WritePiece(beam.DoFn):
+    """Write one piece of songs, in MD5 order."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def process(self, element):
+        piece, songs = element
+        rows = [
+            dict(zip(SONG_PIECE.names, (song, *copy), strict=True))
+            for song, copies in sorted(songs, key=lambda row: join.rank_key(row[0]))
+            for copy in copies
+        ]
+        path = storage.join(self.folder, f"songs-{piece:05d}.parquet")
+        storage.write_table(path, pa.Table.from_pylist(rows, SONG_PIECE))
+        yield path
+
+
+class WriteRejects(beam.DoFn):
+    """Write one piece of rejects."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.folder, self.name = folder, name
+
+    def process(self, element):
+        piece, rejects = element
+        path = storage.join(self.folder, f"{self.name}-{piece:05d}.parquet")
+        rows = [dict(zip(tables.REJECTS.names, reject, strict=True)) for reject in rejects]
+        storage.write_table(path, pa.Table.from_pylist(rows, tables.REJECTS))
+        yield path
+
+
+def _pack(reject: Reject) -> tuple:
+    """A reject as a plain tuple, which a shuffle encodes without pickling."""
+    return tuple(reject.row().values())
+
+
+def key_rejects(reject: tuple, pieces: int) -> tuple[int, tuple]:
+    """Deal a packed reject to a piece, by its path or track id."""
+    return join.md5_int(f"{reject[1]}|{reject[2]}") % pieces, reject
+
+
+def _read(pipeline, name: str, n: int, step: int, reader: beam.DoFn):
+    return (
+        pipeline
+        | f"Ranges of the {name}" >> beam.Create(ranges(n, step))
+        | f"Spread the {name}" >> beam.Reshuffle()
+        | f"Read the {name}" >> beam.ParDo(reader).with_outputs(REJECTS, main="rows")
+    )
+
+
+def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None:
+    """Put the steps of the join into a pipeline.
+
+    Parameters
+    ----------
+    pipeline : beam.Pipeline
+        Runs when its context ends.
+    inputs : JoinInputs
+        What is read.
+    folder : str
+        Gets ``songs-*.parquet`` and ``rejects-*.parquet``.
+    """
+    step = max(100_000, -(-inputs.n_tids // 16))
+    files = _read(pipeline, "listing", inputs.n_files, ROWS_A_RANGE, ReadListing(inputs.listing))
+    songs = _read(pipeline, "summary", inputs.n_songs, ROWS_A_RANGE, ReadSongs(inputs.summary))
+    tags = _read(
+        pipeline,
+        "tags",
+        inputs.n_tids,
+        step,
+        ReadTags(inputs.lastfm_db, inputs.raw_to_clean, inputs.val_above),
+    )
+    pairs = (
+        {"files": files.rows, "songs": songs.rows}
+        | "Join files and songs on the 7digital id" >> beam.CoGroupByKey()
+        | "Drop ambiguous ids" >> beam.ParDo(MatchIds()).with_outputs(REJECTS, main="rows")
+    )
+    tracks = (
+        {
+            "pairs": pairs.rows,
+            "tags": tags.rows,
+            "mismatches": pipeline
+            | "Mismatches" >> beam.Create([(track, True) for track in inputs.mismatches]),
+            "groups": pipeline | "Duplicates" >> beam.Create(sorted(inputs.duplicates.items())),
+            "split": pipeline | "Split file" >> beam.Create(sorted((inputs.split or {}).items())),
+        }
+        | "Join tags, mismatches and copies on the track id" >> beam.CoGroupByKey()
+        | "Drop what the metadata rule out"
+        >> beam.ParDo(CheckTracks(inputs.rules)).with_outputs(REJECTS, main="rows")
+    )
+    copies = (
+        tracks.rows
+        | "Group the copies of a song" >> beam.GroupByKey()
+        | "Order the copies" >> beam.ParDo(OrderCopies()).with_outputs(REJECTS, main="rows")
+    )
+    links = copies.rows | "Artists linked by copies" >> beam.FlatMap(artist_links)
+    song_pieces = max(1, -(-min(inputs.n_files, inputs.n_songs) // ROWS_A_PIECE))
+    _ = (
+        copies.rows
+        | "Split" >> beam.ParDo(Split(inputs.split_by, inputs.split_percent), pvalue.AsList(links))
+        | "Cut songs into pieces"
+        >> beam.Map(lambda row: (join.md5_int(row[0]) * song_pieces >> 32, row))
+        | "Group song pieces" >> beam.GroupByKey()
+        | "Write song pieces" >> beam.ParDo(WritePiece(folder))
+    )
+    reject_pieces = max(1, -(-(inputs.n_files + inputs.n_songs) // ROWS_A_PIECE))
+    _ = (
+        (files[REJECTS], pairs[REJECTS], tracks[REJECTS], copies[REJECTS])
+        | "All rejects" >> beam.Flatten()
+        | "Cut rejects into pieces" >> beam.Map(key_rejects, reject_pieces)
+        | "Group reject pieces" >> beam.GroupByKey()
+        | "Write reject pieces" >> beam.ParDo(WriteRejects(folder, "rejects"))
+    )
+
+
+def read_songs(path: str) -> Iterator[tuple[str, list[Candidate]]]:
+    """Read a piece of songs: each with its candidates in order."""
+    song, copies = None, []
+    for row in storage.read_table(path).to_pylist():
+        name = row.pop("song")
+        if name != song and song is not None:
+            yield song, copies
+            copies = []
+        song = name
+        copies.append(Candidate(**row))
+    if song is not None:
+        yield song, copies
+
+
+def encode_tags(
+    copies: Iterable[Candidate], numbers: Mapping[str, int], keep_untagged: bool
+) -> tuple[list[Candidate], list[Reject]]:
+    """Replace tag names by their numbers in the vocabulary.
+
+    Parameters
+    ----------
+    copies : iterable of Candidate
+        Copies of one song, in order.
+    numbers : mapping
+        Tag to number; a tag that is not in it is left out.
+    keep_untagged : bool
+        Whether a copy without any tag of the vocabulary stays.
+
+    Returns
+    -------
+    kept : list of Candidate
+        With `tags` as sorted numbers.
+    rejects : list of Reject
+        Copies that have only tags outside of the vocabulary.
+    """
+    kept, rejects = [], []
+    for copy in copies:
+        tags = sorted(numbers[tag] for tag in copy.tags if tag in numbers)
+        if tags or keep_untagged:
+            kept.append(copy._replace(tags=tags))
+        else:
+            rejects += join.reject_pair(
+                copy, copy.path, Reason.NO_TAG, "none of its tags is in the vocabulary"
+            )
+    return kept, rejects

@@ -1,0 +1,179 @@
+"""Files of any file system (local, gs, s3, hdfs), through Beam's FileSystems."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from schemas.errors import UsageError
+
+_BLOCK = 1 << 20
+
+
+def is_local(path: str) -> bool:
+    """Whether a path lies on this machine's file system."""
+    return FileSystems.get_scheme(path) is None
+
+
+def join(*parts: str) -> str:
+    """Join parts of a path as its file system does."""
+    return FileSystems.join(*parts)
+
+
+def exists(path: str) -> bool:
+    """Whether a file (or, locally, a folder) is there."""
+    return FileSystems.exists(path)
+
+
+def size(path: str) -> int | None:
+    """Bytes of a file, or None if it is not there."""
+    if not FileSystems.exists(path):
+        return None
+    return FileSystems.match([path])[0].metadata_list[0].size_in_bytes
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it; file systems without folders do nothing."""
+    if is_local(path):
+        os.makedirs(path, exist_ok=True)
+
+
+def open_read(path: str):
+    """Open a file for reading bytes, as it is (no guessed decompression)."""
+    return FileSystems.open(
+        path, mime_type="application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
+    )
+
+
+def open_write(path: str):
+    """Open a file for writing bytes, as they are (no guessed compression)."""
+    return FileSystems.create(
+        path, mime_type="application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
+    )
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of a file."""
+    if is_local(path):
+        with open(path, "rb") as stream:
+            return stream.read()
+    with open_read(path) as stream:
+        return stream.read()
+
+
+def read_text(path: str, what: str) -> str:
+    """The text of an input file.
+
+    Raises
+    ------
+    UsageError
+        If it is not there, or is not UTF-8; `what` names the option.
+    """
+    try:
+        return read_bytes(path).decode("utf8")
+    except (OSError, BeamIOError) as error:
+        raise UsageError(f"{what}: {path} cannot be read ({_reason(error)})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{what}: {path} is not UTF-8 text ({error})") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator:
+    """Write a file so that it is there whole or not at all.
+
+    Yields a binary stream to a temporary name of this attempt; the rename to
+    `path` comes after the last byte. A file that stands there is replaced.
+    """
+    attempt = f"{path}.{uuid.uuid4().hex}.tmp"
+    try:
+        with open_write(attempt) as stream:
+            yield stream
+        rename(attempt, path)
+    except BaseException:
+        with contextlib.suppress(OSError, BeamIOError):
+            FileSystems.delete([attempt])
+        raise
+
+
+def rename(source: str, destination: str) -> None:
+    """Move a file, replacing what is there (atomic on a local file system)."""
+    if is_local(destination):
+        os.replace(source, destination)
+        return
+    if FileSystems.exists(destination):
+        FileSystems.delete([destination])
+    FileSystems.rename([source], [destination])
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a whole file at once, atomically."""
+    with replacing(path) as stream:
+        stream.write(data)
+
+
+def write_table(path: str, table: pa.Table) -> None:
+    """Write a Parquet file, atomically; the same rows give the same bytes."""
+    with replacing(path) as stream:
+        pq.write_table(table, pa.PythonFile(stream, mode="w"), compression="zstd")
+
+
+def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file."""
+    return pq.read_table(pa.BufferReader(read_bytes(path)), columns=columns)
+
+
+def delete(path: str) -> None:
+    """Delete a file or, with all that is in it, a folder; nothing if it is not there."""
+    if is_local(path):
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.remove(path)
+    else:
+        # An object store has no folders: what begins with the name and a slash is in it.
+        for match in FileSystems.match([path, path + "/**"]):
+            FileSystems.delete([entry.path for entry in match.metadata_list])
+
+
+def list_names(folder: str) -> list[str]:
+    """Names of the files directly in a folder, sorted; empty if it is not there."""
+    if is_local(folder):
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = FileSystems.match([join(folder, "*")])[0].metadata_list
+    return sorted(entry.path.rsplit("/", 1)[-1] for entry in found)
+
+
+def sha256(path: str) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    digest = hashlib.sha256()
+    with open_read(path) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """A local path to a file, for HDF5 and SQLite, which need one; copied only if remote."""
+    if is_local(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="orpheus-") as folder:
+        local = os.path.join(folder, os.path.basename(path))
+        with open_read(path) as source, open(local, "wb") as target:
+            shutil.copyfileobj(source, target, _BLOCK)
+        yield local

@@ -1,0 +1,52 @@
+"""Columns of the tables that a build writes: ``tracks.parquet`` and ``rejects.parquet``."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+REJECTS = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("path", pa.string()),
+        ("track_id", pa.string()),
+        ("track_7digitalid", pa.int64()),
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+# Times in s, rates in Hz, bit_rate in bit/s, sizes in bytes. probe_* is what the file's
+# headers say, the others are what was decoded.
+TRACKS = pa.schema(
+    [
+        ("track_id", pa.string()),
+        ("track_7digitalid", pa.int64()),
+        ("song_id", pa.string()),
+        ("artist_id", pa.string()),
+        ("artist_name", pa.string()),
+        ("title", pa.string()),
+        ("release", pa.string()),
+        ("year", pa.int32()),
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("probe_duration", pa.float64()),
+        ("probe_channels", pa.int32()),
+        ("probe_sample_rate", pa.int32()),
+        ("probe_bit_rate", pa.int32()),
+        ("duration", pa.float64()),
+        ("channels", pa.int32()),
+        ("sample_rate", pa.int32()),
+        ("audio_start", pa.float64()),
+        ("audio_end", pa.float64()),
+        ("effective_clip_length", pa.float64()),
+        ("mid_silence_length", pa.float64()),
+        ("max_silence_length", pa.float64()),
+        ("non_silence_length", pa.float64()),
+        ("silence_percentage", pa.float64()),
+        ("silence_detail", pa.list_(pa.list_(pa.float64()))),
+        ("split", pa.string()),
+        ("shard", pa.string()),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
