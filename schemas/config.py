@@ -1,0 +1,365 @@
+"""The configuration of an experiment: one JSON file, checked key by key.
+
+It has the sections ``model``, ``model-training``, ``tags`` and ``tfrecords``. Every
+key has a default; ``tfrecords`` is what the data set says of itself and is filled
+from its manifest, so that the copy in a job directory stands alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
+from schemas.errors import UsageError
+from schemas.manifest import Dataset
+
+SCHEDULES = ("constant", "cosine", "one-cycle", "triangular")
+INITIALIZERS = ("he_normal", "glorot_uniform")
+
+
+def _key(
+    default: Any, help: str, allowed: str, check: Callable[[Any], bool], optional: bool = False
+) -> Any:
+    """A field whose metadata says what it takes; an optional one takes null as well."""
+    metadata = {
+        "help": help,
+        "allowed": f"{allowed} or null" if optional else allowed,
+        "check": (lambda value: value is None or check(value)) if optional else check,
+    }
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _choice(default: str | None, names: Sequence[str], help: str, optional: bool = False) -> Any:
+    return _key(default, help, ", ".join(names), lambda v: v in names, optional)
+
+
+def _whole(default: int | None, low: int, help: str, optional: bool = False) -> Any:
+    def check(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+    return _key(default, help, f"a whole number from {low}", check, optional)
+
+
+def _real(default: float | None, low: float, high: float, help: str, optional: bool = False) -> Any:
+    def check(value: Any) -> bool:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and low <= value <= high
+
+    return _key(default, help, f"a number from {low:g} to {high:g}", check, optional)
+
+
+def _flag(default: bool | None, help: str, optional: bool = False) -> Any:
+    return _key(default, help, "true or false", lambda v: isinstance(v, bool), optional)
+
+
+def _text(default: str, help: str) -> Any:
+    return _key(default, help, "a name", lambda v: isinstance(v, str) and v != "")
+
+
+def _names(help: str) -> Any:
+    return _key([], help, "a list of tags", _are_names)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) and v for v in value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """The section ``model``: the options that are null are the architecture's own."""
+
+    name: str = _text("pons", "the model, one of the registry in trainer.models")
+    frontend: str | None = _choice(
+        None, AUDIO_FORMATS, "what the model looks at (null: what the data set holds)", True
+    )
+    n_filters: int | None = _whole(
+        None, 1, "filters of the smallest front-end branch of pons (log-mel)", True
+    )
+    n_dense: int | None = _whole(None, 1, "units of the dense layer before the tags", True)
+    dropout: float | None = _real(None, 0, 0.95, "share of units dropped around it", True)
+    initializer: str | None = _choice(None, INITIALIZERS, "how the weights start", True)
+    norm_per_channel: bool | None = _flag(
+        None, "pons: own statistics for each back-end feature", True
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is said of the architecture; what is null it decides for itself."""
+        values = dataclasses.asdict(self)
+        return {
+            key: value
+            for key, value in values.items()
+            if value is not None and key not in ("name", "frontend")
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """The section ``model-training``."""
+
+    epochs: int = _whole(20, 1, "passes over the training tracks, one random window each")
+    batch_size: int = _whole(16, 1, "windows a step, over all replicas")
+    window_seconds: float = _real(15.0, 0.1, 600, "length of a window in seconds")
+    optimizer: str = _text("adam", "any optimizer of Keras, by name")
+    learning_rate: float = _real(1e-3, 1e-7, 10, "the highest rate of the schedule")
+    schedule: str = _choice("one-cycle", SCHEDULES, "how the rate moves over the steps")
+    seed: int = _whole(0, 0, "of the weights, the order, the windows and the dropout")
+    shuffle_buffer: int = _whole(
+        1000, 1, "windows that wait to be drawn: 0.48 MB each at 15 s and 16 kHz, so 0.5 GB"
+    )
+    cache_gib: float = _real(
+        2.0, 0, 4096, "spectrograms made from a waveform data set stay in memory up to this size"
+    )
+    shuffle_labels: bool = _flag(
+        False, "control: the tags of each training track are dealt to another one"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tags:
+    """The section ``tags``: what the model learns of the data set's vocabulary."""
+
+    top: int | None = _whole(None, 1, "only the N most frequent tags", True)
+    with_: list[str] = _names("also these; alone, only these")
+    without: list[str] = _names("none of these")
+    merge: list[list[str]] = _key(
+        [],
+        "groups of tags that are learnt as one, which is called by the first",
+        "a list of lists of two tags or more",
+        lambda v: isinstance(v, list) and all(_are_names(g) and len(g) > 1 for g in v),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TFRecords:
+    """The section ``tfrecords``: what the data set says of itself."""
+
+    audio_format: str | None = _choice(None, AUDIO_FORMATS, "what the records hold", True)
+    sample_rate: int | None = _whole(None, 1, "Hz", True)
+    n_mels: int | None = _whole(None, 1, "mel bands", True)
+    n_fft: int | None = _whole(None, 1, "samples", True)
+    hop_length: int | None = _whole(None, 1, "samples", True)
+    compression: str | None = _choice(None, ("db", "log10"), "of the spectrogram", True)
+    top_db: float | None = _real(None, 0, 1000, "floor under the clip's maximum in dB", True)
+    amin: float | None = _real(None, 0, 1, "smallest power", True)
+    vocabulary: list[str] = _names("the tags of the multi-hot vector, in order")
+
+    @property
+    def spec(self) -> AudioSpec:
+        """The signal front end of the data set."""
+        names = [field.name for field in dataclasses.fields(AudioSpec)]
+        return AudioSpec(**{name: getattr(self, name) for name in names})
+
+
+SECTIONS = {"model": Model, "model-training": Training, "tags": Tags, "tfrecords": TFRecords}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole configuration; made by :func:`read_config` or :func:`parse_config`."""
+
+    model: Model = Model()
+    training: Training = Training()
+    tags: Tags = Tags()
+    tfrecords: TFRecords = TFRecords()
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """The four sections as dictionaries of JSON values."""
+        parts = (self.model, self.training, self.tags, self.tfrecords)
+        return {
+            section: {key.rstrip("_"): value for key, value in dataclasses.asdict(part).items()}
+            for section, part in zip(SECTIONS, parts, strict=True)
+        }
+
+
+def parse_config(values: dict[str, Any], source: str = "configuration") -> Config:
+    """Check a dictionary of sections and fill in the defaults.
+
+    Raises
+    ------
+    UsageError
+        Naming the key, its value and what is allowed.
+    """
+    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
+        raise UsageError(f"{source}: allowed is an object of the sections {', '.join(SECTIONS)}")
+    for section in values:
+        if section not in SECTIONS:
+            raise UsageError(
+                f"{source}: unknown section {section!r}, allowed are {', '.join(SECTIONS)}"
+            )
+    return Config(*(_section(name, values.get(name, {}), source) for name in SECTIONS))
+
+
+def _section(section: str, values: dict[str, Any], source: str) -> Any:
+    fields = _fields(section)
+    for key, value in values.items():
+        if key not in fields:
+            raise UsageError(
+                f"{source}: unknown key {section}.{key}, allowed are {', '.join(fields)}"
+            )
+        metadata = fields[key].metadata
+        if not metadata["check"](value):
+            raise UsageError(
+                f"{source}: {section}.{key} is {json.dumps(value)}: "
+                f"allowed is {metadata['allowed']}"
+            )
+    return SECTIONS[section](**{fields[key].name: value for key, value in values.items()})
+
+
+def _fields(section: str) -> dict[str, dataclasses.Field]:
+    """Fields of a section by the key in the file (``with`` is a word of Python)."""
+    return {field.name.rstrip("_"): field for field in dataclasses.fields(SECTIONS[section])}
+
+
+def read_config(file: str | None, settings: Sequence[str] = ()) -> Config:
+    """Read a configuration file and apply settings of the command line to it.
+
+    Parameters
+    ----------
+    file : str, optional
+        A JSON file; the defaults where there is none.
+    settings : sequence of str
+        ``key=value`` with the key as ``section.key``, or alone where only one section
+        has it. The value is JSON; what is no JSON is text, and text with commas is a
+        list where a list is asked for.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or a key or value is not allowed.
+    """
+    values: dict[str, Any] = {}
+    if file:
+        try:
+            with open(file, encoding="utf8") as stream:
+                values = json.load(stream)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(f"{file} is no JSON: {error}") from error
+    config = parse_config(values, file or "configuration")
+    values = config.to_json()
+    for setting in settings:
+        section, key, value = _setting(setting)
+        values[section][key] = value
+    return parse_config(values, "--set" if settings else file or "configuration")
+
+
+def _setting(setting: str) -> tuple[str, str, Any]:
+    name, equals, text = setting.partition("=")
+    if not equals:
+        raise UsageError(f"--set {setting}: allowed is key=value")
+    section, _, key = name.rpartition(".")
+    homes = [home for home in SECTIONS if key in _fields(home)]
+    if section:
+        homes = [home for home in homes if home == section]
+    if len(homes) != 1:
+        known = ", ".join(f"{home}.{key}" for home in SECTIONS for key in _fields(home))
+        raise UsageError(f"--set {setting}: unknown key {name!r}, allowed are {known}")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        is_list = _fields(homes[0])[key].default is dataclasses.MISSING
+        value = [part.strip() for part in text.split(",")] if is_list else text
+    return homes[0], key, value
+
+
+def fill(config: Config, dataset: Dataset) -> Config:
+    """The configuration for a data set: ``tfrecords`` and the front end filled in.
+
+    Raises
+    ------
+    UsageError
+        If the configuration says otherwise than the manifest, or asks for the
+        waveform front end on a data set of spectrograms.
+    """
+    facts = {
+        "audio_format": dataset.audio_format,
+        **dataset.spec.to_json(),
+        "vocabulary": list(dataset.vocabulary),
+    }
+    given = config.to_json()["tfrecords"]
+    for key, value in facts.items():
+        if given[key] not in (None, [], value):
+            raise UsageError(
+                f"tfrecords.{key} is {json.dumps(given[key])}: allowed is what the data set "
+                f"{dataset.path} has, {json.dumps(value)}"
+            )
+    frontend = config.model.frontend or dataset.audio_format
+    if frontend == WAVEFORM and dataset.audio_format == LOG_MEL:
+        raise UsageError(
+            f"model.frontend is {WAVEFORM}: the data set {dataset.path} holds {LOG_MEL}s, "
+            f"so allowed is {LOG_MEL}"
+        )
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, frontend=frontend),
+        tfrecords=TFRecords(**facts),
+    )
+
+
+def select_tags(tags: Tags, vocabulary: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The tags that are learnt and how they come from a data set's vocabulary.
+
+    Parameters
+    ----------
+    tags : Tags
+        ``top`` counts in the order of `vocabulary`, the most frequent first, before
+        tags are merged. A group of ``merge`` is learnt when one of its tags is chosen.
+    vocabulary : sequence of str
+        The data set's tags in the order of its multi-hot vector.
+
+    Returns
+    -------
+    names : list of str
+        What the model's outputs are called, in the order of the vocabulary.
+    columns : list of int
+        For each tag of the vocabulary the output it counts for, -1 for none.
+
+    Raises
+    ------
+    UsageError
+        If a tag is unknown, in two groups or merged and left out, or none is left.
+    """
+    groups = {tag: group[0] for group in tags.merge for tag in group}
+    for key, named in (
+        ("with", tags.with_),
+        ("without", tags.without),
+        ("merge", [tag for group in tags.merge for tag in group]),
+    ):
+        for tag in named:
+            if tag not in vocabulary:
+                raise UsageError(f"tags.{key} names {tag!r}: allowed are the data set's tags")
+    if len(groups) < sum(map(len, tags.merge)):
+        raise UsageError("tags.merge names a tag twice: allowed is one group for a tag")
+    for tag in tags.without:
+        if tag in groups:
+            raise UsageError(f"tags.without names {tag!r}: allowed are tags that are not merged")
+    if tags.top is None and not tags.with_:
+        chosen = set(vocabulary)
+    else:
+        chosen = {*vocabulary[: tags.top or 0], *tags.with_}
+    learnt = {groups.get(tag, tag) for tag in chosen - set(tags.without)}
+    names = list(dict.fromkeys(groups.get(tag, tag) for tag in vocabulary))
+    names = [name for name in names if name in learnt]
+    if not names:
+        raise UsageError("tags leave none to learn: allowed is a choice that keeps one")
+    number = {name: k for k, name in enumerate(names)}
+    return names, [number.get(groups.get(tag, tag), -1) for tag in vocabulary]
+
+
+def describe() -> str:
+    """One line for each key: its default, what it is and what is allowed."""
+    defaults = Config().to_json()
+    lines = []
+    for section in SECTIONS:
+        for key, field in _fields(section).items():
+            default = json.dumps(defaults[section][key])
+            allowed = field.metadata["allowed"]
+            lines.append(f"  {section}.{key}={default}\n      {field.metadata['help']}; {allowed}")
+    return "\n".join(lines)
