@@ -1,0 +1,145 @@
+"""Every audio file under a root, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from schemas.errors import UsageError
+
+AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".m4a")
+
+# ASCII digits as str(int) gives them: 007 would be the same id as 7. 18 digits fit an int64.
+_NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.clip\.mp3")
+
+
+class AudioFile(NamedTuple):
+    """A listed file.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the root, with '/'.
+    size : int
+        Bytes.
+    mtime : float
+        Time of the last change, s since 1970.
+    """
+
+    path: str
+    size: int
+    mtime: float
+
+
+class Listing(NamedTuple):
+    """What lies under a root.
+
+    Attributes
+    ----------
+    files : list of AudioFile
+        Files with an audio suffix, sorted by path.
+    ignored : int
+        Number of other files.
+    """
+
+    files: list[AudioFile]
+    ignored: int
+
+
+def list_audio(root: str) -> Listing:
+    """List every audio file (mp3, wav, flac, ogg, m4a in any case) under a root.
+
+    On this machine links are followed, but never around a loop; pipes, sockets and devices
+    are ignored, for reading one might never end. A link into nowhere is listed with size 0.
+
+    Parameters
+    ----------
+    root : str
+        A folder of any of Beam's file systems; its name may hold any character.
+
+    Returns
+    -------
+    Listing
+
+    Raises
+    ------
+    UsageError
+        If the root or a folder under it cannot be read, or holds no audio file.
+    """
+    try:
+        remote = FileSystems.get_scheme(root) is not None
+        found = _list_remote(root) if remote else _list_local(root)
+        files, ignored = [], 0
+        for file in found:
+            if file and file.path.lower().endswith(AUDIO_SUFFIXES):
+                files.append(file)
+            else:
+                ignored += 1
+    except (OSError, BeamIOError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        where = getattr(error, "filename", None) or root
+        raise UsageError(f"the audio folder {where} cannot be listed: {reason}") from error
+    if not files:
+        suffixes = ", ".join(AUDIO_SUFFIXES)
+        raise UsageError(f"no audio file ({suffixes}) under the audio folder {root}")
+    return Listing(sorted(files), ignored)
+
+
+def parse_7digitalid(path: str) -> int | None:
+    """The 7digital id in a file's name, or None for a bad name.
+
+    The name is the id, as ``str(int)`` writes it, and ``.clip.mp3``; the folders do not
+    matter.
+    """
+    match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
+    return int(match[1]) if match else None
+
+
+def _list_local(root: str) -> Iterator[AudioFile | None]:
+    """Walk with one stat a file; None for what is no regular file.
+
+    Beam's own local listing takes every [ or * in the root's name for a pattern, and leaves
+    out in silence what it cannot read.
+    """
+    top = os.stat(root)
+    folders = [("", frozenset([(top.st_dev, top.st_ino)]))]
+    while folders:
+        prefix, above = folders.pop()
+        with os.scandir(os.path.join(root, prefix)) as entries:
+            for entry in entries:
+                path = _readable(prefix + entry.name)
+                try:
+                    status = entry.stat()
+                except OSError:
+                    if not entry.is_symlink():
+                        raise
+                    yield AudioFile(path, 0, 0.0)
+                    continue
+                if entry.is_dir():
+                    identity = (status.st_dev, status.st_ino)
+                    if identity not in above:
+                        folders.append((prefix + entry.name + "/", above | {identity}))
+                elif entry.is_file():
+                    yield AudioFile(path, status.st_size, status.st_mtime)
+                else:
+                    yield None
+
+
+def _readable(path: str) -> str:
+    """A path as text; bytes that are not UTF-8 are written out, for no table could hold them."""
+    if path.isascii():
+        return path
+    return path.encode("utf8", "surrogateescape").decode("utf8", "backslashreplace")
+
+
+def _list_remote(root: str) -> Iterator[AudioFile]:
+    prefix = root.rstrip("/") + "/"
+    quoted = re.sub(r"([*?[])", r"[\1]", prefix)
+    for file in FileSystems.match([quoted + "**"])[0].metadata_list:
+        modified = file.last_updated_in_seconds or 0.0
+        yield AudioFile(file.path[len(prefix) :], file.size_in_bytes, float(modified))

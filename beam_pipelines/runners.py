@@ -1,0 +1,73 @@
+"""Which runner a pipeline gets, and Beam's options on our command lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from schemas.command import ArgumentParser
+from schemas.errors import UsageError
+
+_LOCAL = {"directrunner", "fnapirunner"}
+
+
+def parse_options(argv: Sequence[str]) -> PipelineOptions:
+    """Beam's own options, with the local runner on all cores by default.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        What a command's own parser left over.
+
+    Returns
+    -------
+    PipelineOptions
+
+    Raises
+    ------
+    UsageError
+        If Beam does not know an option either, or its value is wrong.
+    """
+    parser = ArgumentParser(add_help=False, conflict_handler="resolve")
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise UsageError(f"unknown option {unknown[0]} (see --help)")
+    defaults = ["--direct_running_mode=multi_threading", f"--direct_num_workers={n_cores()}"]
+    return PipelineOptions([*defaults, *argv])
+
+
+def make_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """A pipeline on the runner that the options name.
+
+    Beam's DirectRunner is a switch that tries to download another runner (Prism) first,
+    and then ignores the number of workers. Here it always is the FnApiRunner.
+
+    Parameters
+    ----------
+    options : PipelineOptions
+        From :func:`parse_options`.
+
+    Raises
+    ------
+    UsageError
+        If the runner does not exist or does not take the options.
+    """
+    name = options.view_as(StandardOptions).runner or "DirectRunner"
+    runner = FnApiRunner() if name.lower() in _LOCAL else name
+    try:
+        return beam.Pipeline(runner=runner, options=options)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"--runner={name}: {error}") from error
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
