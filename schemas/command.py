@@ -95,6 +95,8 @@ def run_command(
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     verbose = "-v" in argv or "--verbose" in argv
+    if not verbose:
+        _mute_native_code()
     quiet(verbose)
     try:
         code = main(argv)
@@ -113,6 +115,20 @@ def run_command(
         kind = type(error).__name__
         code = _say(f"{kind}: {error} (-v shows where)", verbose, 1)
     sys.exit(code)
+
+
+def _mute_native_code() -> None:
+    """Keep the error stream for Python: C libraries write to descriptor 2 unasked.
+
+    libmpg123 does so for every damaged file and cannot be told not to.
+    """
+    if sys.stderr is None:
+        return
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 def _say(error: Exception | str, verbose: bool, code: int) -> int:
