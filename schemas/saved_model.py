@@ -1,0 +1,77 @@
+"""What a SavedModel of ours says about itself: the contract of trainer and service.
+
+``DIRECTORY/assets.extra/orpheus.json`` holds it (``assets.extra`` is the place that
+the SavedModel format leaves to its users), readable without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from schemas.audio_spec import AudioSpec
+from schemas.errors import UsageError
+
+METADATA = os.path.join("assets.extra", "orpheus.json")
+
+SERVE, TAGGRAM, EMBEDDINGS, FEATURES = "serving_default", "taggram", "embeddings", "features"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """A tagger without its weights.
+
+    Attributes
+    ----------
+    labels : list of str
+        Tag names in the order of the scores.
+    spec : AudioSpec
+        The signal front end.
+    frontend : {'waveform', 'log-mel-spectrogram'}
+        What the model's windows are made of.
+    window : int
+        Samples (waveform) or frames (log-mel) of a window.
+    model : dict
+        ``name`` of the architecture and its options.
+    licence : str
+        Under what terms the weights may be used; empty if nothing was said.
+    """
+
+    labels: list[str]
+    spec: AudioSpec
+    frontend: str
+    window: int
+    model: dict[str, Any]
+    licence: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The description as a dictionary of JSON values."""
+        return {**dataclasses.asdict(self), "spec": self.spec.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ModelInfo:
+        """The description of a dictionary written by :meth:`to_json`."""
+        return cls(**{**values, "spec": AudioSpec.from_json(values["spec"])})
+
+
+def read_model_info(directory: str) -> ModelInfo:
+    """Read what a SavedModel directory says about itself.
+
+    Raises
+    ------
+    UsageError
+        If it is no SavedModel written by this project.
+    """
+    file = os.path.join(directory, METADATA)
+    try:
+        with open(file, encoding="utf8") as stream:
+            return ModelInfo.from_json(json.load(stream))
+    except OSError as error:
+        raise UsageError(
+            f"{directory} is no exported model ({METADATA}: {error.strerror}); "
+            "trainer.task writes one to JOB_DIR/export/1"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{file} does not describe a model: {error}") from error

@@ -1,0 +1,171 @@
+"""From whole clips to tags: front end, windows, model and labels together."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.errors import UsageError
+from schemas.saved_model import ModelInfo
+from trainer.frontend import clip_floor, log_mel
+from trainer.windows import cut_windows, least_samples, pad_clips, window_starts
+
+_AUDIO = tf.TensorSpec([None, None], tf.float32, name="audio")
+_SPECTROGRAM = tf.TensorSpec([None, None, None], tf.float32, name="spectrogram")
+
+
+class Tagger:
+    """A trained model with all that stands between it and raw audio.
+
+    Evaluation calls these methods, an exported model has them as signatures. All
+    clips of a batch are equally long. Memory grows with the number of windows in a
+    batch: hour-long audio is for the caller to stream.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Scores of windows, with a layer named "embedding", see
+        :func:`trainer.models.build_model`.
+    spec : AudioSpec
+        The signal front end.
+    frontend : {'waveform', 'log-mel-spectrogram'}
+        What the model's windows are made of.
+    window : int
+        Samples (waveform) or frames (log-mel) of a window.
+    labels : list of str
+        Tag names in the order of the scores.
+    model_config : dict
+        ``name`` of the architecture and its options, for the record.
+    licence : str
+        Under what terms the weights may be used.
+
+    Attributes
+    ----------
+    info : ModelInfo
+        All of the above but the model.
+    weights : list of tf.Variable
+        The variables that the methods read; those of `model`, not copies.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        spec: AudioSpec,
+        frontend: str,
+        window: int,
+        labels: list[str],
+        model_config: dict[str, Any],
+        licence: str = "",
+    ) -> None:
+        if model.output_shape[-1] != len(labels):
+            raise UsageError(
+                f"{len(labels)} labels for a model of {model.output_shape[-1]} outputs"
+            )
+        self.info = ModelInfo(list(labels), spec, frontend, window, dict(model_config), licence)
+        network = keras.Model(model.inputs, [model.output, model.get_layer("embedding").output])
+        self.weights = [variable.value for variable in network.variables]
+        # One function for all methods: the graph of the model is exported once.
+        signature = [tf.TensorSpec(network.inputs[0].shape, tf.float32)]
+        self._network = tf.function(
+            functools.partial(network, training=False), input_signature=signature
+        )
+
+    @tf.function(input_signature=[_AUDIO])
+    def serve(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores of clips, the mean over their windows.
+
+        Parameters
+        ----------
+        audio : tf.Tensor, float32 [batch, samples]
+            Mono clips at the spec's sample rate, full scale 1. Clips shorter than a
+            window are padded with zeros at their end.
+
+        Returns
+        -------
+        dict
+            ``scores`` float32 [batch, tags] and ``tags`` string [tags].
+        """
+        scores, _ = self._run(self._clips(audio))
+        return {"scores": tf.reduce_mean(scores, axis=1), "tags": self._tags()}
+
+    @tf.function(input_signature=[_AUDIO])
+    def taggram(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores of each window of clips, as :meth:`serve` averages them.
+
+        Returns
+        -------
+        dict
+            ``scores`` float32 [batch, windows, tags], ``starts`` float32 [windows]
+            in seconds and ``tags`` string [tags].
+        """
+        clips = self._clips(audio)
+        scores, _ = self._run(clips)
+        info = self.info
+        step = 1 if info.frontend == WAVEFORM else info.spec.hop_length
+        starts = window_starts(tf.shape(clips)[1], info.window) * step
+        seconds = tf.cast(starts, tf.float64) / info.spec.sample_rate
+        return {"scores": scores, "starts": tf.cast(seconds, tf.float32), "tags": self._tags()}
+
+    @tf.function(input_signature=[_AUDIO])
+    def embeddings(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The features under the output layer, the mean over a clip's windows.
+
+        Returns
+        -------
+        dict
+            ``embeddings`` float32 [batch, features] and ``tags`` string [tags].
+        """
+        _, embeddings = self._run(self._clips(audio))
+        return {"embeddings": tf.reduce_mean(embeddings, axis=1), "tags": self._tags()}
+
+    @tf.function(input_signature=[_SPECTROGRAM])
+    def features(self, spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores of clips from their stored log-mel spectrograms.
+
+        Parameters
+        ----------
+        spectrogram : tf.Tensor, float32 [batch, frames, n_mels]
+            Spectrograms of whole clips by the spec. Those shorter than a window are
+            padded with what silence is in the clip.
+
+        Returns
+        -------
+        dict
+            ``scores`` float32 [batch, tags] and ``tags`` string [tags].
+
+        Raises
+        ------
+        UsageError
+            If the model has the waveform front end.
+        """
+        info = self.info
+        if info.frontend != LOG_MEL:
+            raise UsageError("a model with the waveform front end needs audio, not spectrograms")
+        clips = tf.ensure_shape(spectrogram, [None, None, info.spec.n_mels])
+        clips = pad_clips(clips, info.window, clip_floor(clips, info.spec))
+        scores, _ = self._run(clips)
+        return {"scores": tf.reduce_mean(scores, axis=1), "tags": self._tags()}
+
+    @tf.function(input_signature=[_AUDIO])
+    def _clips(self, audio: tf.Tensor) -> tf.Tensor:
+        """Samples or spectrograms, at least a window long."""
+        info = self.info
+        audio = pad_clips(audio, least_samples(info.frontend, info.window, info.spec))
+        return audio if info.frontend == WAVEFORM else log_mel(audio, info.spec)
+
+    def _run(self, clips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and embeddings of all windows, each [batch, windows, ...]."""
+        windows = cut_windows(clips, self.info.window)
+        count = tf.shape(windows)[:2]
+        inputs = tf.reshape(windows, tf.concat([[-1], tf.shape(windows)[2:]], axis=0))
+        return tuple(
+            tf.reshape(tf.cast(each, tf.float32), tf.concat([count, each.shape[1:]], axis=0))
+            for each in self._network(inputs)
+        )
+
+    def _tags(self) -> tf.Tensor:
+        return tf.constant(self.info.labels)

@@ -1,0 +1,94 @@
+"""How a whole clip is cut into windows: the one rule of evaluation, export and service."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from schemas.audio_spec import WAVEFORM, AudioSpec
+
+
+def window_starts(length: tf.Tensor | int, window: int) -> tf.Tensor:
+    """Starts of the windows that cover a clip.
+
+    0, W, 2W, … as long as whole windows fit, and one more that ends where the clip
+    ends if the last of them does not.
+
+    Parameters
+    ----------
+    length : int or tf.Tensor, int32 scalar
+        Samples or frames of the clip, at least one window.
+    window : int
+        Samples or frames of a window, W.
+
+    Returns
+    -------
+    tf.Tensor, int32 [ceil(length / window)]
+    """
+    length = tf.convert_to_tensor(length, tf.int32)
+    count = (length + window - 1) // window
+    return tf.minimum(tf.range(count) * window, length - window)
+
+
+def cut_windows(clips: tf.Tensor, window: int) -> tf.Tensor:
+    """Cut equally long clips into the windows of :func:`window_starts`.
+
+    Parameters
+    ----------
+    clips : tf.Tensor [batch, length, ...]
+        Samples or spectrogram frames, at least one window long.
+    window : int
+        Samples or frames of a window.
+
+    Returns
+    -------
+    tf.Tensor [batch, windows, window, ...]
+    """
+    starts = window_starts(tf.shape(clips)[1], window)
+    return tf.gather(clips, starts[:, None] + tf.range(window)[None], axis=1)
+
+
+def least_samples(frontend: str, window: int, spec: AudioSpec) -> int:
+    """Samples that audio must have to make one window.
+
+    Parameters
+    ----------
+    frontend : {'waveform', 'log-mel-spectrogram'}
+        The model's front end.
+    window : int
+        Samples (waveform) or frames (log-mel) of a window.
+    spec : AudioSpec
+        The signal front end.
+
+    Returns
+    -------
+    int
+        `window` samples, or those whose centred frames are `window` frames.
+    """
+    return window if frontend == WAVEFORM else (window - 1) * spec.hop_length
+
+
+def pad_clips(clips: tf.Tensor, length: int, value: tf.Tensor | float = 0.0) -> tf.Tensor:
+    """Lengthen clips at their end to at least `length`.
+
+    Audio is padded with zeros before the front end. A stored spectrogram is padded
+    with :func:`trainer.frontend.clip_floor`, which is what those zeros come to: the
+    two differ only in the frames that look over the end of the clip, at most
+    ``n_fft / (2 hop_length)`` of them.
+
+    Parameters
+    ----------
+    clips : tf.Tensor [batch, n, ...]
+        Samples or spectrogram frames.
+    length : int
+        Length that the result has at least.
+    value : float or tf.Tensor that broadcasts with `clips`
+        What is put there.
+
+    Returns
+    -------
+    tf.Tensor [batch, max(n, length), ...]
+    """
+    shape = tf.shape(clips)
+    missing = tf.maximum(length - shape[1], 0)
+    padding = tf.zeros(tf.concat([shape[:1], [missing], shape[2:]], axis=0), clips.dtype) + value
+    return tf.concat([clips, padding], axis=1)
