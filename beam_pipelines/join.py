@@ -37,13 +37,13 @@ class Rules(NamedTuple):
         Whether a track without a tag is a candidate.
     split_file : bool
         Whether a file names the part of every track.
-    min_file_size : int or None
-        Bytes that a file must exceed.
+    min_file_size : int
+        Bytes that a file must exceed; 0 for any.
     """
 
     keep_untagged: bool
     split_file: bool
-    min_file_size: int | None
+    min_file_size: int
 
 
 def reject_pair(
@@ -142,7 +142,7 @@ def check_track(
         reason, detail = Reason.NO_SPLIT, "not in the split file"
     elif size == 0:
         reason = Reason.EMPTY_FILE
-    elif rules.min_file_size is not None and size <= rules.min_file_size:
+    elif rules.min_file_size and size <= rules.min_file_size:
         reason, detail = Reason.TOO_SMALL, f"{size} bytes, not over {rules.min_file_size}"
     if reason is not None:
         return None, reject_pair(song, path, reason, detail)

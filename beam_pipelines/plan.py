@@ -177,7 +177,7 @@ class CheckTracks(beam.DoFn):
             return
         candidate, rejects = join.check_track(
             pairs,
-            next(iter(found["tags"]), None),
+            sorted(set().union(*found["tags"])),
             mismatch=bool(list(found["mismatches"])),
             part=next(iter(found["split"]), None),
             rules=self.rules,

@@ -1,0 +1,202 @@
+"""From an audio tree, the summary and the tags to a data set: plan, write, finish.
+
+This page is the pipeline's table of contents:
+
+- **look** (`inputs.py`): check the inputs, list the audio, clean the tag table, fingerprint all;
+- **plan** (`plan.py`, `vocabulary.py`, `deal.py`): join rows, number the tags, deal to shards;
+- **write** (`write.py`): one element a shard: decode once, filter, store, commit;
+- **finish** (`finish.py`, `report.py`): tables, accounts, manifest, report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from beam_pipelines import deal, options, plan, storage, workdir, write
+from beam_pipelines.accounts import count_stages, format_counts
+from beam_pipelines.finish import finish, plan_rejects
+from beam_pipelines.inputs import Inputs, look
+from beam_pipelines.progress import Progress
+from beam_pipelines.runners import make_pipeline, n_cores, parse_options
+from schemas.command import run_command
+from schemas.errors import UsageError
+from schemas.manifest import PARTS, Dataset
+from schemas.rejects import Stage
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a build; returns the exit code."""
+    args, rest = options.build_parser().parse_known_args(argv)
+    beam_options = parse_options(rest)
+    options.check_together(args)
+    started = time.time()
+    inputs = look(args)
+    if args.dry_run:
+        with tempfile.TemporaryDirectory(prefix="orpheus-plan-") as folder:
+            planned = make_plan(args, inputs, folder, beam_options)
+            print_plan(planned, folder)
+        return 0
+    with workdir.claim(args.output, inputs.plan_id, args.overwrite) as state:
+        if isinstance(state, Dataset):
+            print(f"{args.output} is finished already, from the same inputs and options")
+            print(format_counts(state.data["stages"], state.data["listed"]))
+            return 0
+        planned = state.plan or make_plan(args, inputs, state.work, beam_options)
+        write_missing(args, planned, state.work, beam_options)
+        manifest = finish(
+            args.output,
+            state.work,
+            planned,
+            args.audio_format,
+            options.audio_spec(args),
+            describe_run(beam_options, started),
+        )
+    print(format_counts(manifest["data"]["stages"], manifest["data"]["listed"]))
+    records = {part: manifest["data"]["parts"][part]["records"] for part in PARTS}
+    tracks = ", ".join(f"{n} {part}" for part, n in records.items())
+    print(f"{args.output}: {tracks} tracks; look at {storage.join(args.output, 'report.html')}")
+    return 0
+
+
+def make_plan(
+    args: argparse.Namespace, inputs: Inputs, work: str, beam_options: PipelineOptions
+) -> dict[str, Any]:
+    """Join the rows, find the vocabulary and deal the songs to the shards.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The build's options.
+    inputs : Inputs
+        What was found.
+    work : str
+        Folder that gets the pieces, each shard's rows and, last, the plan.
+    beam_options : PipelineOptions
+        Beam's options.
+
+    Returns
+    -------
+    dict
+        The plan.
+
+    Raises
+    ------
+    UsageError
+        If no song is left, or there are too many tags.
+    """
+    from beam_pipelines import vocabulary  # TensorFlow: 10 s that a second run need not pay
+
+    with Progress("plan: join files, songs and tags"), make_pipeline(beam_options) as pipeline:
+        plan.join_songs(pipeline, inputs.to_join(args, work), work)
+    pieces = [
+        storage.join(work, name) for name in storage.list_names(work) if name.startswith("songs-")
+    ]
+    if not any(True for path in pieces for _ in plan.read_songs(path)):
+        stages = count_stages(plan_rejects(work), inputs.n_files, inputs.n_songs)
+        raise UsageError("no track is left to write: " + _why_none(stages))
+    with Progress("plan: analyse the tags"), tempfile.TemporaryDirectory() as folder:
+        tags = vocabulary.analyse(deal.tag_lists(pieces), folder, args.top_tags)
+        transform = workdir.keep_folder(folder, storage.join(work, "transform"))
+    if len(tags) > vocabulary.MAX_TAGS:
+        raise UsageError(
+            f"{len(tags)} tags are more than {vocabulary.MAX_TAGS}: choose with --top_tags"
+        )
+    numbers = {tag: number for number, (tag, _) in enumerate(tags)}
+    counts = deal.count_parts(pieces, numbers, args.keep_untagged)
+    planned = {part: sum(counter[part] for counter in counts) for part in PARTS}
+    shards = deal.shard_names(args.audio_format, planned, args.num_shards)
+    for warning in deal.shard_advice(planned, args.num_shards, n_cores()):
+        print(f"warning: {warning}", file=sys.stderr)
+    with Progress("plan: deal to shards"), make_pipeline(beam_options) as pipeline:
+        deal.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
+    found = inputs.describe() | {
+        "shards": deal.describe(shards),
+        "vocabulary": tags,
+        "transform": transform,
+        "planned": planned,
+    }
+    workdir.keep_plan(work, found)
+    return found
+
+
+def _why_none(stages: Sequence[dict[str, Any]]) -> str:
+    reasons = {
+        reason: n
+        for stage in stages
+        for kind in ("file", "song")
+        for reason, n in stage["reasons"][kind].items()
+    }
+    worst = sorted(reasons.items(), key=lambda item: -item[1])[:4]
+    return ", ".join(f"{reason} {n}" for reason, n in worst)
+
+
+def print_plan(planned: dict[str, Any], work: str) -> None:
+    """Print what a plan would write."""
+    rejects = plan_rejects(work)
+    stages = count_stages(rejects, planned["n_files"], planned["n_songs"], upto=Stage.SPLIT)
+    listed = {"files": planned["n_files"], "songs": planned["n_songs"]}
+    print(format_counts(stages, listed))
+    songs = ", ".join(f"{n} {part}" for part, n in planned["planned"].items())
+    n_shards, n_tags = len(planned["shards"]), len(planned["vocabulary"])
+    print(f"planned: {songs} songs in {n_shards} shards, {n_tags} tags; nothing was written")
+
+
+def write_missing(
+    args: argparse.Namespace, planned: dict[str, Any], work: str, beam_options: PipelineOptions
+) -> None:
+    """Write the shards that are not finished yet."""
+    settings = write.WriteSettings(
+        audio_dir=args.audio_dir,
+        output=args.output,
+        work=work,
+        audio_format=args.audio_format,
+        spec=options.audio_spec(args),
+        limits=options.limits(args),
+        vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
+    )
+    shards = [deal.Shard(**shard) for shard in planned["shards"]]
+    missing = [shard for shard in shards if write.read_side(args.output, work, shard) is None]
+    if len(missing) < len(shards):
+        done = len(shards) - len(missing)
+        print(f"{done} of {len(shards)} shards are finished already", file=sys.stderr)
+    if missing:
+        with _watch(missing, args.output, work), make_pipeline(beam_options) as pipeline:
+            write.write_shards(pipeline, missing, settings)
+
+
+@contextlib.contextmanager
+def _watch(missing: Sequence[deal.Shard], output: str, work: str) -> Iterator[None]:
+    """Show progress from outside the runner: it tells nothing while it works."""
+    keys = {f"side-{shard.key}.json": shard.planned for shard in missing}
+
+    def look_now() -> int:
+        return sum(keys.get(name, 0) for name in storage.list_names(work))
+
+    with Progress("write: clips", sum(keys.values()), look_now):
+        yield
+
+
+def describe_run(beam_options: PipelineOptions, started: float) -> dict[str, Any]:
+    """Who built the data set, when, with what: the half of the manifest that may differ."""
+    return {
+        "runner": beam_options.view_as(StandardOptions).runner or "DirectRunner",
+        "host": platform.node(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+
+
+if __name__ == "__main__":
+    run_command(main)

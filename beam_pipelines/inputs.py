@@ -1,0 +1,197 @@
+"""Look: check the inputs of a build, list the audio, clean the tag table, fingerprint all.
+
+Everything that can be wrong with the inputs is said here, before anything is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import soundfile
+
+from beam_pipelines import join, lastfm, msd, plan, storage
+from beam_pipelines.listing import Listing, list_audio
+from beam_pipelines.tag_cleaning import clean_table, raw_to_clean
+from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
+from schemas.errors import UsageError
+
+# Libraries whose version can change a byte of the output.
+_VERSIONED = ("librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
+_UNSHAPING = {
+    *("audio_dir", "msd_summary", "lastfm_db", "mismatches", "duplicates", "output"),
+    *("overwrite", "dry_run", "verbose", "tag_lists", "split"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a build was given, looked at.
+
+    Attributes
+    ----------
+    listing : Listing
+        Audio files.
+    n_songs, n_tids : int
+        Rows of the summary, tracks in the tag database.
+    raw_to_clean : mapping or None
+        Raw tag number to clean tag; None takes tags as they are.
+    mismatches : tuple of str
+        Track ids, sorted.
+    duplicates : mapping
+        Track id to its group of copies.
+    split : mapping or None
+        Track id to part.
+    options, fingerprints : dict
+        What shapes the contents: options, and the inputs' sizes and hashes.
+    plan_id : str
+        Hash of both, and of the versions that matter.
+    """
+
+    listing: Listing
+    n_songs: int
+    n_tids: int
+    raw_to_clean: Mapping[int, str] | None
+    mismatches: tuple[str, ...]
+    duplicates: Mapping[str, str]
+    split: Mapping[str, str] | None
+    options: dict[str, Any]
+    fingerprints: dict[str, Any]
+    plan_id: str
+
+    @property
+    def n_files(self) -> int:
+        """Number of listed files."""
+        return len(self.listing.files)
+
+    def describe(self) -> dict[str, Any]:
+        """What of it stands in the plan, as JSON values."""
+        return {
+            "plan_id": self.plan_id,
+            "n_files": self.n_files,
+            "n_songs": self.n_songs,
+            "ignored": self.listing.ignored,
+            "split": {"by": self.options["split"], "percent": self.options["split_percent"]},
+            "options": self.options,
+            "fingerprints": self.fingerprints,
+        }
+
+    def to_join(self, args: argparse.Namespace, work: str) -> plan.JoinInputs:
+        """What the join reads; puts the listing into the work folder."""
+        listing = storage.join(work, "listing.parquet")
+        files = self.listing.files
+        columns = {"path": [file.path for file in files], "size": [file.size for file in files]}
+        storage.write_table(listing, pa.table(columns))
+        return plan.JoinInputs(
+            listing=listing,
+            n_files=self.n_files,
+            summary=args.msd_summary,
+            n_songs=self.n_songs,
+            lastfm_db=args.lastfm_db,
+            n_tids=self.n_tids,
+            raw_to_clean=self.raw_to_clean,
+            val_above=args.val_above,
+            mismatches=self.mismatches,
+            duplicates=self.duplicates,
+            split=self.split,
+            split_by=self.options["split"],
+            split_percent=args.split_percent,
+            rules=join.Rules(args.keep_untagged, self.split is not None, args.min_file_size),
+        )
+
+
+def look(args: argparse.Namespace) -> Inputs:
+    """Check and read the inputs of a build.
+
+    Raises
+    ------
+    UsageError
+        At the first that cannot be used.
+    """
+    with storage.local_copy(_there(args.msd_summary, "--msd_summary")) as summary:
+        n_songs = msd.check_summary(summary)
+    lists = _tag_lists(args)
+    mismatches = _text(args.mismatches, "--mismatches").splitlines()
+    duplicates = _text(args.duplicates, "--duplicates").splitlines()
+    split = None
+    if args.split not in ("artist", "track"):
+        split = msd.parse_split(storage.read_text(args.split, "--split"), args.split)
+    listing = list_audio(args.audio_dir)
+    with storage.local_copy(_there(args.lastfm_db, "--lastfm_db")) as db:
+        lastfm.validate(db)
+        n_tids = lastfm.n_tids(db)
+        mapping = None
+        if lists is not None:
+            table = clean_table(
+                lastfm.popularity(db), lists, args.tag_threshold, args.tag_pool_threshold
+            )
+            mapping = raw_to_clean(table)
+    shaping = {name: value for name, value in vars(args).items() if name not in _UNSHAPING}
+    shaping["split"] = "file" if split is not None else args.split
+    fingerprints = _fingerprints(args, listing, lists)
+    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
+    versions["libsndfile"] = soundfile.__libsndfile_version__
+    plan_id = _hash([shaping, fingerprints, versions])
+    return Inputs(
+        listing=listing,
+        n_songs=n_songs,
+        n_tids=n_tids,
+        raw_to_clean=mapping,
+        mismatches=tuple(sorted(set(msd.parse_mismatches(mismatches)))),
+        duplicates=join.union_find(msd.parse_duplicates(duplicates)),
+        split=split,
+        options=shaping,
+        fingerprints=fingerprints | {"versions": versions},
+        plan_id=plan_id,
+    )
+
+
+def _there(path: str, option: str) -> str:
+    if not storage.exists(path):
+        raise UsageError(f"{option}: {path} is not there")
+    return path
+
+
+def _text(path: str | None, option: str) -> str:
+    return storage.read_text(path, option) if path else ""
+
+
+def _tag_lists(args: argparse.Namespace) -> TagLists | None:
+    if args.tag_cleaning == "none":
+        return None
+    return read_tag_lists(args.tag_lists) if args.tag_lists else default_tag_lists()
+
+
+def _fingerprints(
+    args: argparse.Namespace, listing: Listing, lists: TagLists | None
+) -> dict[str, Any]:
+    names = hashlib.sha256()
+    for file in listing.files:
+        names.update(f"{file.path}\0{file.size}\n".encode())
+    audio = {
+        "files": len(listing.files),
+        "bytes": sum(file.size for file in listing.files),
+        "sha256": names.hexdigest(),
+    }
+    tables = {
+        name: storage.sha256(path) if path else None
+        for name, path in (
+            ("msd_summary", args.msd_summary),
+            ("lastfm_db", args.lastfm_db),
+            ("mismatches", args.mismatches),
+            ("duplicates", args.duplicates),
+            ("split_file", None if args.split in ("artist", "track") else args.split),
+        )
+    }
+    tag_lists = None if lists is None else _hash(dataclasses.asdict(lists))
+    return {"audio": audio, "tag_lists": tag_lists} | tables
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
