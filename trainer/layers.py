@@ -70,6 +70,8 @@ class Timbre(layers.Layer):
         self, height: int, filters: Mapping[int, int], initializer: str = "he_normal", **kwargs
     ) -> None:
         super().__init__(**kwargs)
+        if height < 1:
+            raise ValueError("the spectrogram has too few mel bands")
         self.height = height
         self.filters = {int(width): count for width, count in filters.items()}
         self.initializer = initializer

@@ -96,6 +96,8 @@ def build_model(
         scores = architecture.build(inputs, n_tags, **options)
     except (ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
+        if "output size would be" in str(error):
+            reason = "the window is too short"
         raise UsageError(
             f"no {name} model for windows of shape {list(shape)} with {options or 'its defaults'}: "
             f"{reason}"

@@ -67,7 +67,7 @@ class Tagger:
             )
         self.info = ModelInfo(list(labels), spec, frontend, window, dict(model_config), licence)
         network = keras.Model(model.inputs, [model.output, model.get_layer("embedding").output])
-        self.weights = [variable.value for variable in network.variables]
+        self.weights = [variable.value for variable in network.weights]
         # One function for all methods: the graph of the model is exported once.
         signature = [tf.TensorSpec(network.inputs[0].shape, tf.float32)]
         self._network = tf.function(
