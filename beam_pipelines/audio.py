@@ -1,4 +1,4 @@
-"""From a file's bytes to samples, silence statistics and spectrograms.
+"""From a file's bytes to samples and spectrograms.
 
 Pure functions on bytes and arrays; neither Beam nor TensorFlow is imported, and librosa
 only for the constants of the mel filters. :func:`load_clip` is the one way in which the
@@ -22,13 +22,6 @@ from schemas.audio_spec import AudioSpec, mel_filters
 from schemas.rejects import Reason
 
 PCM_FULL_SCALE = 32768
-# What rounding to the stored 16 bits, or dither, leaves of nothing is under one step
-# (-90.3 dBFS). Digital silence and antiphase stereo decode to 0; a clip at -70 dB under a
-# normal one has frames of -86 dBFS, and is quiet but not silent.
-SILENT_RMS = 1 / PCM_FULL_SCALE
-
-_TOP_DB = 60.0
-_FRAME, _HOP = 2048, 512
 _SAMPLE_RATES = range(1000, 1_000_001)
 _LARGEST_SAMPLE = 1e6
 _FRAMES_AT_ONCE = 512
@@ -87,41 +80,6 @@ class Clip:
 
 
 @dataclasses.dataclass(frozen=True)
-class SilenceStats:
-    """Where a clip sounds; all times in s from its start.
-
-    Attributes
-    ----------
-    audio_start, audio_end : float
-        Start of the first and end of the last sounding interval; 0 in a silent clip.
-    effective_clip_length : float
-        ``audio_end - audio_start``.
-    mid_silence_length : float
-        Sum of the silences between sounding intervals.
-    max_silence_length : float
-        The longest of them; 0 if there is none.
-    non_silence_length : float
-        ``effective_clip_length - mid_silence_length``.
-    silence_percentage : float
-        ``mid_silence_length / effective_clip_length * 100``; 0 in a silent clip.
-    silence_detail : tuple of (float, float)
-        Start and end of each silence between sounding intervals.
-    is_silent : bool
-        No frame reaches the absolute level :data:`SILENT_RMS`.
-    """
-
-    audio_start: float
-    audio_end: float
-    effective_clip_length: float
-    mid_silence_length: float
-    max_silence_length: float
-    non_silence_length: float
-    silence_percentage: float
-    silence_detail: tuple[tuple[float, float], ...]
-    is_silent: bool
-
-
-@dataclasses.dataclass(frozen=True)
 class Probe:
     """What a file's headers say; None where they say nothing.
 
@@ -137,28 +95,6 @@ class Probe:
     channels: int | None = None
     sample_rate: int | None = None
     bit_rate: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """The four audio filters; each is off at 0.
-
-    Attributes
-    ----------
-    min_file_size : int
-        Bytes; a file must be larger.
-    min_effective_length : float
-        Shortest ``effective_clip_length`` in s, inclusive.
-    max_total_silence : float
-        Longest ``mid_silence_length`` in s, inclusive.
-    max_silence : float
-        Longest ``max_silence_length`` in s, inclusive.
-    """
-
-    min_file_size: int = 0
-    min_effective_length: float = 0.0
-    max_total_silence: float = 0.0
-    max_silence: float = 0.0
 
 
 def decode(data: bytes) -> tuple[np.ndarray, int]:
@@ -303,70 +239,6 @@ def load_clip(data: bytes, spec: AudioSpec) -> Clip:
     return Clip(pcm, mono, rate, samples.shape[1])
 
 
-def silence(mono: np.ndarray, rate: int) -> SilenceStats:
-    """Silence statistics of a clip.
-
-    A frame (2048 samples, hop 512, centred, zeros outside) sounds when its RMS is within
-    60 dB of the loudest frame's. The clip itself must reach :data:`SILENT_RMS` first.
-
-    Parameters
-    ----------
-    mono : np.ndarray, float32 [n]
-    rate : int
-        Hz.
-
-    Returns
-    -------
-    SilenceStats
-
-    Notes
-    -----
-    The intervals are those of ``librosa.effects.split(mono, top_db=60)`` in clips whose
-    loudest frame is over -40 dBFS. In quieter ones librosa's lower bound of -100 dBFS
-    swallows the threshold and all counts as sounding.
-    """
-    energy = _frame_energy(mono)
-    loudest = float(energy.max(initial=0))
-    if loudest < SILENT_RMS**2 * _FRAME:
-        return SilenceStats(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), True)
-    sounding = np.zeros(len(energy) + 2, bool)
-    sounding[1:-1] = energy > loudest * 10 ** (-_TOP_DB / 10)
-    edges = np.flatnonzero(sounding[1:] != sounding[:-1])
-    seconds = [float(edge) for edge in np.minimum(edges * _HOP, len(mono)) / rate]
-    start, end = seconds[0], seconds[-1]
-    gaps = tuple(zip(seconds[1:-1:2], seconds[2:-1:2], strict=True))
-    lengths = [stop - begin for begin, stop in gaps]
-    effective, mid = end - start, sum(lengths)
-    return SilenceStats(
-        audio_start=start,
-        audio_end=end,
-        effective_clip_length=effective,
-        mid_silence_length=float(mid),
-        max_silence_length=max(lengths, default=0.0),
-        non_silence_length=effective - mid,
-        silence_percentage=mid / effective * 100,
-        silence_detail=gaps,
-        is_silent=False,
-    )
-
-
-def _frame_energy(mono: np.ndarray) -> np.ndarray:
-    """Sum of squares of each centred frame, float32 [1 + n // 512].
-
-    Frames are sums of four blocks of one hop, so that each sample is squared once and no
-    frame is copied; the padding of half a frame is two blocks of zeros at each end.
-    """
-    n_blocks = -(-len(mono) // _HOP)
-    whole = len(mono) // _HOP
-    blocks = np.zeros(n_blocks + 5, np.float32)
-    body = mono[: whole * _HOP].reshape(whole, _HOP)
-    blocks[2 : 2 + whole] = np.einsum("ij,ij->i", body, body)
-    if n_blocks > whole:
-        blocks[2 + whole] = np.dot(mono[whole * _HOP :], mono[whole * _HOP :])
-    sums = blocks[:-3] + blocks[1:-2] + blocks[2:-1] + blocks[3:]
-    return sums[: 1 + whole]
-
-
 def log_mel(samples: np.ndarray, spec: AudioSpec) -> np.ndarray:
     """Log-mel spectrogram of a whole clip.
 
@@ -427,32 +299,3 @@ def probe(data: bytes) -> Probe:
 def _positive(info, name: str, kind: type) -> float | int | None:
     value = getattr(info, name, None)
     return kind(value) if value and value > 0 else None
-
-
-def failed_filter(size: int, stats: SilenceStats | None, limits: Limits) -> Reason | None:
-    """The first of the four filters that a file does not pass.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    stats : SilenceStats or None
-        None judges the size alone, before the file is decoded.
-    limits : Limits
-
-    Returns
-    -------
-    Reason or None
-        TOO_SMALL, EFFECTIVE_LENGTH, TOTAL_SILENCE, MAX_SILENCE; None for a file to keep.
-    """
-    if limits.min_file_size and size <= limits.min_file_size:
-        return Reason.TOO_SMALL
-    if stats is None:
-        return None
-    if limits.min_effective_length and stats.effective_clip_length < limits.min_effective_length:
-        return Reason.EFFECTIVE_LENGTH
-    if limits.max_total_silence and stats.mid_silence_length > limits.max_total_silence:
-        return Reason.TOTAL_SILENCE
-    if limits.max_silence and stats.max_silence_length > limits.max_silence:
-        return Reason.MAX_SILENCE
-    return None

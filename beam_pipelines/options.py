@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipelines.audio import Limits
+from beam_pipelines.silence import Limits
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
 from schemas.command import ArgumentParser
 from schemas.errors import UsageError

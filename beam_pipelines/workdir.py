@@ -65,7 +65,7 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
         raise UsageError(f"--output: {output} is a file, not a directory")
     state = _inspect(output, plan_id, overwrite)
     storage.make_folder(output)
-    with _lock(output):
+    with lock(output):
         if isinstance(state, Dataset):
             yield state
             return
@@ -167,17 +167,23 @@ def _delete_all(output: str, shards: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _lock(output: str) -> Iterator[None]:
-    """An advisory lock that dies with its process; on this machine's file system only."""
-    if not storage.is_local(output):
+def lock(folder: str) -> Iterator[None]:
+    """An advisory lock that dies with its process; on this machine's file system only.
+
+    Raises
+    ------
+    UsageError
+        If another run holds it.
+    """
+    if not storage.is_local(folder):
         yield
         return
-    handle = os.open(output, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise UsageError(f"--output: another build is writing {output}") from error
+        raise UsageError(f"--output: another run is writing {folder}") from error
     try:
         yield
     finally:

@@ -19,8 +19,15 @@ from apache_beam.metrics import Metrics
 from threadpoolctl import threadpool_limits
 
 from beam_pipelines import audio, deal, join, storage
-from beam_pipelines.audio import AudioError, Clip, Limits, SilenceStats
+from beam_pipelines.audio import AudioError, Clip
 from beam_pipelines.join import Candidate
+from beam_pipelines.silence import (
+    Limits,
+    SilenceStats,
+    failed_filter,
+    failure_detail,
+    measure_silence,
+)
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.example import encode_example, tfrecord
 from schemas.manifest import PARTS
@@ -183,12 +190,12 @@ class WriteShard(beam.DoFn):
             clip = audio.load_clip(data, settings.spec)
         except AudioError as error:
             raise Failure(error.reason, error.detail) from error
-        stats = audio.silence(clip.mono, clip.rate)
+        stats = measure_silence(clip.mono, clip.rate)
         if stats.is_silent:
             raise Failure(Reason.SILENT, f"{clip.duration:.2f} s without sound")
-        reason = audio.failed_filter(len(data), stats, settings.limits)
+        reason = failed_filter(len(data), stats, settings.limits)
         if reason is not None:
-            raise Failure(reason, _measured(reason, stats, settings.limits))
+            raise Failure(reason, failure_detail(reason, stats, settings.limits))
         if settings.audio_format == LOG_MEL:
             features = stored = audio.log_mel(clip.samples, settings.spec)
         else:
@@ -201,16 +208,6 @@ class WriteShard(beam.DoFn):
         multi_hot = np.zeros(len(settings.vocabulary), int)
         multi_hot[copy.tags] = 1
         return tfrecord(encode_example(copy.track_id, stored, multi_hot.tolist()))
-
-
-def _measured(reason: Reason, stats: SilenceStats, limits: Limits) -> str:
-    if reason is Reason.EFFECTIVE_LENGTH:
-        return f"{stats.effective_clip_length:.3f} s, under {limits.min_effective_length} s"
-    if reason is Reason.TOTAL_SILENCE:
-        return f"{stats.mid_silence_length:.3f} s, over {limits.max_total_silence} s"
-    if reason is Reason.MAX_SILENCE:
-        return f"{stats.max_silence_length:.3f} s, over {limits.max_silence} s"
-    return f"not over {limits.min_file_size} bytes"
 
 
 class _Side:

@@ -16,8 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines import audio
-from beam_pipelines.audio import AudioError, Limits, Probe
+from beam_pipelines.audio import AudioError, Probe
 from beam_pipelines.mpeg import intact_frames
+from beam_pipelines.silence import (
+    SILENT_RMS,
+    Limits,
+    SilenceStats,
+    failed_filter,
+    measure_silence,
+)
 from schemas.audio_spec import AudioSpec
 from schemas.rejects import Reason
 
@@ -59,7 +66,7 @@ def tone(seconds=2.0, rate=22050, channels=1, level=0.3) -> np.ndarray:
 @dataclasses.dataclass(frozen=True)
 class Decoded:
     clip: audio.Clip
-    stats: audio.SilenceStats
+    stats: SilenceStats
     probe: Probe
     size: int
 
@@ -89,7 +96,7 @@ def decoded(msd, rejected):
         if entry["path"] not in rejected:
             data = (msd / "7digital" / entry["path"]).read_bytes()
             clip = audio.load_clip(data, SPEC)
-            stats = audio.silence(clip.mono, clip.rate)
+            stats = measure_silence(clip.mono, clip.rate)
             found[entry["path"]] = Decoded(clip, stats, audio.probe(data), len(data))
     return found
 
@@ -131,7 +138,7 @@ def test_decoded_rate_length_and_intervals(msd, decoded):
 
 @pytest.mark.fixtures
 def test_silence_statistics_of_2019(msd, decoded):
-    columns = [field.name for field in dataclasses.fields(audio.SilenceStats)][:7]
+    columns = [field.name for field in dataclasses.fields(SilenceStats)][:7]
     compared = 0
     for row in rows(msd / "expected" / "s3_check_silence.csv"):
         path = row["mp3_path"]
@@ -168,9 +175,7 @@ def test_survivors_of_each_filter(msd, decoded, name, limits):
         row["mp3_path"]
         for row in rows(msd / "expected" / "s3_check_silence.csv")
         if not decoded[row["mp3_path"]].stats.is_silent
-        and audio.failed_filter(
-            decoded[row["mp3_path"]].size, decoded[row["mp3_path"]].stats, limits
-        )
+        and failed_filter(decoded[row["mp3_path"]].size, decoded[row["mp3_path"]].stats, limits)
         is None
     }
     expected = {row["mp3_path"] for row in rows(msd / "expected" / name)}
@@ -264,7 +269,7 @@ def patchwork(draw):
 @given(patchwork())
 @settings(max_examples=60, deadline=None)
 def test_sounding_intervals_are_librosas(mono):
-    stats = audio.silence(mono, 22050)
+    stats = measure_silence(mono, 22050)
     split = librosa.effects.split(mono, top_db=60, frame_length=2048, hop_length=512)
     times = [stats.audio_start, *sum(stats.silence_detail, ()), stats.audio_end]
     np.testing.assert_allclose(np.array(times) * 22050, split.ravel())
@@ -284,8 +289,8 @@ def test_sounding_intervals_are_librosas(mono):
 @given(patchwork(), st.integers(0, 20))
 @settings(max_examples=30, deadline=None)
 def test_silence_in_front_moves_all_times(mono, hops):
-    before = audio.silence(mono, 22050)
-    after = audio.silence(np.concatenate([np.zeros(hops * 512, np.float32), mono]), 22050)
+    before = measure_silence(mono, 22050)
+    after = measure_silence(np.concatenate([np.zeros(hops * 512, np.float32), mono]), 22050)
     shift = hops * 512 / 22050
     assert after.audio_start == pytest.approx(before.audio_start + shift)
     assert after.audio_end == pytest.approx(before.audio_end + shift)
@@ -297,23 +302,23 @@ def test_silence_in_front_moves_all_times(mono, hops):
 @settings(max_examples=30, deadline=None)
 def test_gain_changes_nothing_above_the_absolute_level(mono, halvings):
     quiet = mono * np.float32(2.0**-halvings)
-    if 0.3 * 2.0**-halvings > audio.SILENT_RMS * 2:
-        assert audio.silence(quiet, 22050) == audio.silence(mono, 22050)
-    elif 0.3 * 2.0**-halvings < audio.SILENT_RMS:
-        assert audio.silence(quiet, 22050).is_silent
+    if 0.3 * 2.0**-halvings > SILENT_RMS * 2:
+        assert measure_silence(quiet, 22050) == measure_silence(mono, 22050)
+    elif 0.3 * 2.0**-halvings < SILENT_RMS:
+        assert measure_silence(quiet, 22050).is_silent
 
 
 def test_absolute_level_tells_quiet_from_silent():
     rng = np.random.default_rng(0)
     dither = rng.uniform(-1, 1, 60_000) / 32768
-    assert audio.silence(dither.astype(np.float32), 44100).is_silent
-    quiet = audio.silence(np.float32(3) * dither.astype(np.float32), 44100)
+    assert measure_silence(dither.astype(np.float32), 44100).is_silent
+    quiet = measure_silence(np.float32(3) * dither.astype(np.float32), 44100)
     assert (quiet.is_silent, quiet.effective_clip_length) == (False, 60_000 / 44100)
 
 
 @pytest.mark.parametrize("n_samples", [1, 511, 512, 513, 1102, 2048, 5000])
 def test_short_clips_sound_from_end_to_end(n_samples):
-    stats = audio.silence(np.full(n_samples, 0.1, np.float32), 8000)
+    stats = measure_silence(np.full(n_samples, 0.1, np.float32), 8000)
     assert (stats.audio_start, stats.audio_end) == (0, n_samples / 8000)
     assert (stats.silence_detail, stats.silence_percentage) == ((), 0)
 
@@ -433,16 +438,16 @@ def test_no_damage_gets_past_decode(damages, cut):
 
 
 def test_filters_strict_and_inclusive():
-    stats = audio.SilenceStats(0, 15, 15.0, 3.0, 1.0, 12.0, 20.0, ((1, 2), (3, 5)), False)
-    assert audio.failed_filter(200_001, stats, RECIPE) is None
-    assert audio.failed_filter(200_000, stats, RECIPE) is Reason.TOO_SMALL
-    assert audio.failed_filter(200_000, None, RECIPE) is Reason.TOO_SMALL
-    assert audio.failed_filter(200_001, None, RECIPE) is None
+    stats = SilenceStats(0, 15, 15.0, 3.0, 1.0, 12.0, 20.0, ((1, 2), (3, 5)), False)
+    assert failed_filter(200_001, stats, RECIPE) is None
+    assert failed_filter(200_000, stats, RECIPE) is Reason.TOO_SMALL
+    assert failed_filter(200_000, None, RECIPE) is Reason.TOO_SMALL
+    assert failed_filter(200_001, None, RECIPE) is None
     for field, value, reason in [
         ("effective_clip_length", 14.99, Reason.EFFECTIVE_LENGTH),
         ("mid_silence_length", 3.01, Reason.TOTAL_SILENCE),
         ("max_silence_length", 1.01, Reason.MAX_SILENCE),
     ]:
         worse = dataclasses.replace(stats, **{field: value})
-        assert audio.failed_filter(200_001, worse, RECIPE) is reason
-        assert audio.failed_filter(0, worse, Limits()) is None
+        assert failed_filter(200_001, worse, RECIPE) is reason
+        assert failed_filter(0, worse, Limits()) is None
