@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.worker import sdk_worker
 
 from schemas.command import ArgumentParser
-from schemas.errors import UsageError
+from schemas.errors import RunError, UsageError
 
 _LOCAL = {"directrunner", "fnapirunner"}
 
@@ -42,8 +45,9 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
     return PipelineOptions([*defaults, *argv])
 
 
-def make_pipeline(options: PipelineOptions) -> beam.Pipeline:
-    """A pipeline on the runner that the options name.
+@contextlib.contextmanager
+def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+    """A pipeline on the runner that the options name; it runs when the context ends.
 
     Beam's DirectRunner is a switch that tries to download another runner (Prism) first,
     and then ignores the number of workers. Here it always is the FnApiRunner.
@@ -53,17 +57,43 @@ def make_pipeline(options: PipelineOptions) -> beam.Pipeline:
     options : PipelineOptions
         From :func:`parse_options`.
 
+    Yields
+    ------
+    beam.Pipeline
+
     Raises
     ------
     UsageError
         If the runner does not exist or does not take the options.
+    RunError
+        If the pipeline fails, with the cause and the step in one line.
     """
     name = options.view_as(StandardOptions).runner or "DirectRunner"
     runner = FnApiRunner() if name.lower() in _LOCAL else name
     try:
-        return beam.Pipeline(runner=runner, options=options)
+        pipeline = beam.Pipeline(runner=runner, options=options)
     except (ValueError, ImportError, AttributeError) as error:
         raise UsageError(f"--runner={name}: {error}") from error
+    _hush_workers()
+    try:
+        with pipeline:
+            yield pipeline
+    except (UsageError, RunError):
+        raise
+    except Exception as error:
+        raise RunError(f"the pipeline stopped: {_cause(error)}") from error
+
+
+def _hush_workers() -> None:
+    """Beam prints a worker's traceback past all logging; the error itself is raised here too."""
+    if not logging.getLogger("apache_beam").isEnabledFor(logging.ERROR):
+        sdk_worker.print = lambda *_, **__: None
+
+
+def _cause(error: Exception) -> str:
+    """The last line of what Beam says: the worker's own error and the step it was in."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip().removeprefix("RuntimeError: ") if lines else type(error).__name__
 
 
 def n_cores() -> int:

@@ -50,8 +50,10 @@ def quiet(verbose: bool = False) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     warnings.filterwarnings("ignore")
     logging.basicConfig(level=logging.ERROR)
-    for name in ("apache_beam", "tensorflow", "absl", "root"):
+    for name in ("tensorflow", "absl", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Beam logs a worker's traceback several times before the error itself arrives here.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
 def import_tensorflow():
