@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from beam_pipelines import audio, deal, join, storage
 from beam_pipelines.audio import AudioError, Clip
 from beam_pipelines.join import Candidate
+from beam_pipelines.measure import measured_columns
 from beam_pipelines.silence import (
     Limits,
     SilenceStats,
@@ -117,10 +118,8 @@ def describe_track(
 ) -> dict[str, Any]:
     """The row of ``tracks.parquet`` of a track that was written."""
     row = copy._asdict()
-    row.update({f"probe_{name}": value for name, value in dataclasses.asdict(probe).items()})
-    row.update(dataclasses.asdict(stats))
-    del row["is_silent"]
-    row.update(duration=clip.duration, channels=clip.channels, sample_rate=clip.rate, shard=shard)
+    row.update(measured_columns(clip.duration, clip.channels, clip.rate, stats, probe))
+    row["shard"] = shard
     row["tags"] = [vocabulary[number] for number in copy.tags]
     return row
 

@@ -1,4 +1,4 @@
-"""Columns of the tables that a build writes: ``tracks.parquet`` and ``rejects.parquet``."""
+"""Columns of the tables that a build or a scan writes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,26 @@ REJECTS = pa.schema(
     ]
 )
 
-# Times in s, rates in Hz, bit_rate in bit/s, sizes in bytes. probe_* is what the file's
-# headers say, the others are what was decoded.
+# Times in s, rates in Hz, bit_rate in bit/s, sizes in bytes, mtime in s since 1970. probe_*
+# is what the file's headers say, the others are what was decoded.
+_MEASURED = [
+    ("probe_duration", pa.float64()),
+    ("probe_channels", pa.int32()),
+    ("probe_sample_rate", pa.int32()),
+    ("probe_bit_rate", pa.int32()),
+    ("duration", pa.float64()),
+    ("channels", pa.int32()),
+    ("sample_rate", pa.int32()),
+    ("audio_start", pa.float64()),
+    ("audio_end", pa.float64()),
+    ("effective_clip_length", pa.float64()),
+    ("mid_silence_length", pa.float64()),
+    ("max_silence_length", pa.float64()),
+    ("non_silence_length", pa.float64()),
+    ("silence_percentage", pa.float64()),
+    ("silence_detail", pa.list_(pa.list_(pa.float64()))),
+]
+
 TRACKS = pa.schema(
     [
         ("track_id", pa.string()),
@@ -30,23 +48,19 @@ TRACKS = pa.schema(
         ("year", pa.int32()),
         ("path", pa.string()),
         ("size", pa.int64()),
-        ("probe_duration", pa.float64()),
-        ("probe_channels", pa.int32()),
-        ("probe_sample_rate", pa.int32()),
-        ("probe_bit_rate", pa.int32()),
-        ("duration", pa.float64()),
-        ("channels", pa.int32()),
-        ("sample_rate", pa.int32()),
-        ("audio_start", pa.float64()),
-        ("audio_end", pa.float64()),
-        ("effective_clip_length", pa.float64()),
-        ("mid_silence_length", pa.float64()),
-        ("max_silence_length", pa.float64()),
-        ("non_silence_length", pa.float64()),
-        ("silence_percentage", pa.float64()),
-        ("silence_detail", pa.list_(pa.list_(pa.float64()))),
+        *_MEASURED,
         ("split", pa.string()),
         ("shard", pa.string()),
         ("tags", pa.list_(pa.string())),
+    ]
+)
+
+SCAN = pa.schema(
+    [
+        ("path", pa.string()),
+        ("track_7digitalid", pa.int64()),
+        ("size", pa.int64()),
+        ("mtime", pa.float64()),
+        *_MEASURED,
     ]
 )
