@@ -117,8 +117,8 @@ def look(args: argparse.Namespace) -> Inputs:
     with storage.local_copy(_there(args.msd_summary, "--msd_summary")) as summary:
         n_songs = msd.check_summary(summary)
     lists = _tag_lists(args)
-    mismatches = _text(args.mismatches, "--mismatches").splitlines()
-    duplicates = _text(args.duplicates, "--duplicates").splitlines()
+    mismatches = _text(args.mismatches, "--mismatches").split("\n")
+    duplicates = _text(args.duplicates, "--duplicates").split("\n")
     split = None
     if args.split not in ("artist", "track"):
         split = msd.parse_split(storage.read_text(args.split, "--split"), args.split)

@@ -88,7 +88,7 @@ def match_id(
         song_reason = file_reason = Reason.NO_AUDIO
     else:
         song_reason = file_reason = Reason.AMBIGUOUS_7DIGITALID
-    detail = f"{len(files)} files, {len(songs)} songs"
+    detail = f"files: {len(files)}, songs: {len(songs)}"
     if file_reason is not Reason.AMBIGUOUS_7DIGITALID:
         detail = "0 is no 7digital id" if number <= 0 else ""
     return None, [

@@ -33,7 +33,8 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
     Raises
     ------
     UsageError
-        If Beam does not know an option either, or its value is wrong.
+        If Beam does not know an option either, its value is wrong, or there is no such
+        runner.
     """
     parser = ArgumentParser(add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
@@ -42,7 +43,9 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
     if unknown:
         raise UsageError(f"unknown option {unknown[0]} (see --help)")
     defaults = ["--direct_running_mode=multi_threading", f"--direct_num_workers={n_cores()}"]
-    return PipelineOptions([*defaults, *argv])
+    parsed = PipelineOptions([*defaults, *argv])
+    make_pipeline(parsed)  # a runner that cannot be had is said before any work
+    return parsed
 
 
 @contextlib.contextmanager

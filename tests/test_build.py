@@ -1,0 +1,346 @@
+"""The build on real files: exact rows, accounts, equal bytes, resumption, bad input."""
+
+import collections
+import csv
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from beam_pipelines import build
+from beam_pipelines.audio import load_clip, log_mel
+from schemas.manifest import PARTS, read_dataset
+from tests.conftest import ROOT
+from tests.corpora import CORPUS_TAGS, build_command, contents, mini_options, msd_options
+
+pytestmark = pytest.mark.fixtures
+
+
+def rows(path: pathlib.Path) -> list[dict]:
+    return pq.read_table(path).to_pylist()
+
+
+def labels(fixtures: pathlib.Path) -> dict[str, dict]:
+    with open(fixtures / "corpus" / "labels.csv", newline="", encoding="utf8") as file:
+        return {row["track_id"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def corpus(fixtures_dir, tmp_path_factory):
+    """The corpus, built with its own split, in this process."""
+    output = tmp_path_factory.mktemp("corpus") / "out"
+    options = msd_options(fixtures_dir / "corpus", output)
+    split = ["--split", str(fixtures_dir / "corpus" / "labels.csv"), "--num_shards", "12"]
+    assert build.main([*options, *CORPUS_TAGS, *split]) == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def mini(fixtures_dir, tmp_path_factory):
+    """The mini Million Song Dataset with all filters, in this process."""
+    output = tmp_path_factory.mktemp("mini") / "out"
+    assert build.main(mini_options(fixtures_dir, output)) == 0
+    return output
+
+
+def accounts_close(output: pathlib.Path, files: set[str], n_songs: int) -> None:
+    """Each listed file and each summary row is one written row or one reject."""
+    tracks, rejects = rows(output / "tracks.parquet"), rows(output / "rejects.parquet")
+    of_files = [row["path"] for row in rejects if row["kind"] == "file"]
+    assert sorted(of_files + [row["path"] for row in tracks]) == sorted(files)
+    assert sum(row["kind"] == "song" for row in rejects) + len(tracks) == n_songs
+    assert all(row["reason"] and row["stage"] for row in rejects)
+
+
+def test_every_good_clip_of_the_corpus_is_written(fixtures_dir, corpus):
+    expected = labels(fixtures_dir)
+    tracks = {row["track_id"]: row for row in rows(corpus / "tracks.parquet")}
+    rejects = rows(corpus / "rejects.parquet")
+    of_files = {row["track_id"]: row["reason"] for row in rejects if row["kind"] == "file"}
+    assert collections.Counter(of_files.values()) == {"mismatch": 11, "duplicate_of": 4}
+    assert set(tracks) == set(expected) - set(of_files)
+    for track_id, row in tracks.items():
+        label = expected[track_id]
+        assert row["path"] == label["path"].removeprefix("7digital/")
+        assert set(row["tags"]) == set(label["tags"].split("|"))
+        assert (row["split"], row["track_7digitalid"]) == (
+            label["split"],
+            int(label["track_7digitalid"]),
+        )
+        assert row["shard"].startswith(label["split"] + "/")
+        assert row["duration"] == pytest.approx(30, abs=0.2)
+    songs = collections.Counter(row["reason"] for row in rejects if row["kind"] == "song")
+    assert songs == {"mismatch": 11, "duplicate_of": 4, "no_audio": 793}
+    files = {label["path"].removeprefix("7digital/") for label in expected.values()}
+    accounts_close(corpus, files, n_songs=1152)
+
+
+def test_examples_hold_the_samples_and_the_tags(fixtures_dir, corpus):
+    import tensorflow as tf
+
+    dataset = read_dataset(str(corpus))
+    tracks = {row["track_id"]: row for row in rows(corpus / "tracks.parquet")}
+    features = {
+        "tid": tf.io.FixedLenFeature([], tf.string),
+        "audio": tf.io.FixedLenFeature([], tf.string),
+        "tags": tf.io.FixedLenFeature([len(dataset.vocabulary)], tf.int64),
+    }
+    seen = []
+    for part in PARTS:
+        for shard, path in zip(dataset.parts[part]["shards"], dataset.shards(part), strict=True):
+            names = []
+            for i, record in enumerate(tf.data.TFRecordDataset(path)):
+                example = tf.io.parse_single_example(record, features)
+                track = tracks[example["tid"].numpy().decode()]
+                names.append(track["track_id"])
+                hot = np.flatnonzero(example["tags"].numpy())
+                assert [dataset.vocabulary[number] for number in hot] == track["tags"]
+                assert track["shard"] == shard["name"]
+                if i == 0:
+                    data = (fixtures_dir / "corpus" / "7digital" / track["path"]).read_bytes()
+                    stored = np.frombuffer(example["audio"].numpy(), "<i2")
+                    np.testing.assert_array_equal(stored, load_clip(data, dataset.spec).pcm)
+                    again = tf.train.Example.FromString(record.numpy())
+                    assert again.SerializeToString(deterministic=True) == record.numpy()
+            assert len(names) == shard["records"]
+            seen += names
+    assert sorted(seen) == sorted(tracks)
+    sizes = collections.defaultdict(set)
+    for part in PARTS:
+        sizes[part] = {shard["records"] for shard in dataset.parts[part]["shards"]}
+    # eleven mismatches never reach a shard; four copies do, and are dropped there
+    assert all(max(found) - min(found) <= 1 for found in sizes.values())
+
+
+def test_vocabulary_is_the_transform_graphs(corpus):
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    dataset = read_dataset(str(corpus))
+    tracks = rows(corpus / "tracks.parquet")
+    output = tft.TFTransformOutput(str(corpus / "transform"))
+    assert [tag.decode() for tag in output.vocabulary_by_name("tags")] == dataset.vocabulary
+    written = collections.Counter(tag for row in tracks for tag in row["tags"])
+    for row in dataset.data["vocabulary"]:
+        assert row["written"] == written[row["tag"]] <= row["planned"]
+    raw = {"tags": tf.sparse.from_dense(tf.constant([tracks[0]["tags"]]))}
+    hot = output.transform_raw_features(raw)["tags"].numpy()[0]
+    assert [dataset.vocabulary[number] for number in np.flatnonzero(hot)] == tracks[0]["tags"]
+
+
+def test_mini_msd_writes_exactly_what_is_expected(fixtures_dir, mini):
+    expected = fixtures_dir / "mini-msd" / "expected"
+    with open(expected / "final.csv", newline="") as file:
+        final = list(csv.DictReader(file))
+    written = {row["track_id"] for row in rows(mini / "tracks.parquet")}
+    groups = collections.defaultdict(set)
+    for row in final:
+        groups[row["duplicate_group"]].add(row["track_id"])
+    alone = groups.pop("")
+    assert alone <= written
+    assert all(len(group & written) == 1 for group in groups.values())
+    assert len(written) == len(alone) + len(groups)
+    manifest = json.loads((fixtures_dir / "mini-msd" / "audio_manifest.json").read_text())
+    accounts_close(mini, {row["path"] for row in manifest}, n_songs=120)
+
+
+def test_mini_msd_stages(fixtures_dir, mini):
+    left = {row["stage"]: row["files"] for row in read_dataset(str(mini)).data["stages"]}
+    assert left == {
+        "list": 78,  # one name in capitals
+        "join": 70,  # as expected/s2b_merge
+        "mismatches": 66,  # s2c
+        "tags": 63,
+        "split": 63,
+        "audio": 58,  # two empty, three silent
+        "filters": 28,
+        "copies": 25,
+    }
+
+
+def test_no_artist_is_in_two_parts(mini):
+    parts = collections.defaultdict(set)
+    for row in rows(mini / "tracks.parquet"):
+        parts[row["artist_id"]].add(row["split"])
+    assert all(len(found) == 1 for found in parts.values())
+
+
+def test_one_worker_and_two_give_the_same_bytes(fixtures_dir, mini, tmp_path):
+    output = tmp_path / "one"
+    assert build.main([*mini_options(fixtures_dir, output), "--direct_num_workers=1"]) == 0
+    assert contents(output) == contents(mini)
+
+
+def test_a_killed_build_goes_on_and_gives_the_same_bytes(fixtures_dir, mini, tmp_path):
+    output = tmp_path / "killed"
+    options = mini_options(fixtures_dir, output)
+    process = subprocess.Popen(
+        build_command(*options), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(output.glob("_work/side-*.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = {path.name for path in output.glob("_work/side-*.json")}
+    times = {path.name: path.stat().st_mtime_ns for path in output.glob("*/*.tfrecord")}
+    assert finished and not (output / "dataset.json").exists()
+    # what a kill in the middle of a shard leaves, and a shard that was cut afterwards
+    (output / "train" / "waveform-00000-of-00004.tfrecord.0.tmp").write_bytes(b"half")
+    cut = sorted(output.glob("*/*.tfrecord"))[0]
+    os.truncate(cut, 100)
+    assert build.main(options) == 0
+    assert contents(output) == contents(mini)
+    for name, changed in times.items():
+        (path,) = output.glob(f"*/{name}")
+        is_finished = any(name.removesuffix(".tfrecord") in side for side in finished)
+        if path != cut and is_finished:
+            assert path.stat().st_mtime_ns == changed  # not written again
+    assert build.main(options) == 0  # a finished one is left alone
+    assert contents(output) == contents(mini)
+
+
+def test_log_mel_frames(fixtures_dir, tmp_path, command):
+    output = tmp_path / "log-mel"
+    more = ["--audio_format", "log-mel-spectrogram", "--n_fft", "512", "--hop_length", "256"]
+    options = [*mini_options(fixtures_dir, output), *more, "--compression", "log10"]
+    result = command("beam_pipelines.build", *options)
+    assert result.returncode == 0, result.stderr
+    import tensorflow as tf
+
+    dataset = read_dataset(str(output))
+    assert dataset.spec.to_json() | {"top_db": 80.0} == {
+        **{"sample_rate": 16000, "n_mels": 96, "n_fft": 512, "hop_length": 256},
+        **{"compression": "log10", "top_db": 80.0, "amin": 1e-10},
+    }
+    by_id = {row["track_id"]: row for row in rows(output / "tracks.parquet")}
+    total, count = np.zeros(96), 0
+    for path in dataset.shards("train"):
+        for record in tf.data.TFRecordDataset(path):
+            example = tf.train.Example.FromString(record.numpy()).features.feature
+            track = by_id[example["tid"].bytes_list.value[0].decode()]
+            frames = np.frombuffer(example["audio"].bytes_list.value[0], "<f4").reshape(-1, 96)
+            data = (fixtures_dir / "mini-msd" / "7digital" / track["path"]).read_bytes()
+            clip = load_clip(data, dataset.spec)
+            np.testing.assert_array_equal(frames, log_mel(clip.samples, dataset.spec))
+            total, count = total + frames.sum(axis=0, dtype=float), count + len(frames)
+    moments = dataset.data["moments"]["train"]
+    assert moments["count"] == count
+    np.testing.assert_allclose(moments["mean"], total / count, rtol=1e-9)
+
+
+def test_dry_run_writes_nothing(fixtures_dir, tmp_path, capsys):
+    output = tmp_path / "dry"
+    assert build.main([*mini_options(fixtures_dir, output), "--dry_run"]) == 0
+    assert not output.exists()
+    assert "planned: " in capsys.readouterr().out
+
+
+def test_top_tags_and_untagged(fixtures_dir, tmp_path):
+    output = tmp_path / "top"
+    options = mini_options(fixtures_dir, output)
+    assert build.main([*options, "--top_tags", "3"]) == 0
+    tracks = rows(output / "tracks.parquet")
+    vocabulary = read_dataset(str(output)).vocabulary
+    assert len(vocabulary) == 3
+    assert all(row["tags"] and set(row["tags"]) <= set(vocabulary) for row in tracks)
+    again = [*options, "--top_tags", "3", "--keep_untagged", "--overwrite"]
+    assert build.main(again) == 0
+    kept = rows(output / "tracks.parquet")
+    assert any(not row["tags"] for row in kept)
+    assert {row["track_id"] for row in tracks} - {row["track_id"] for row in kept} <= {
+        # another copy of the same song is larger, and only lacked one of the three tags
+        row["track_id"]
+        for row in rows(output / "rejects.parquet")
+        if row["reason"] == "duplicate_of"
+    }
+
+
+def without_group(folder: pathlib.Path) -> None:
+    with h5py.File(folder / "msd_summary_file.h5", "a") as file:
+        del file["/musicbrainz/songs"]
+
+
+def without_table(folder: pathlib.Path) -> None:
+    with sqlite3.connect(folder / "lastfm_tags.db") as connection:
+        connection.execute("DROP TABLE tags")
+
+
+def without_clip(folder: pathlib.Path) -> None:
+    shutil.rmtree(folder / "7digital")
+    (folder / "7digital").mkdir()
+    (folder / "7digital" / "notes.txt").write_text("nothing to hear")
+
+
+def unchanged(folder: pathlib.Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "message"),
+    [
+        (without_group, [], "the summary has no group /musicbrainz/songs"),
+        (without_table, [], "has no table tags"),
+        (without_clip, [], "no audio file"),
+        (unchanged, ["--no_such_option", "1"], "unknown option --no_such_option"),
+        (unchanged, ["--split_percent", "50,60,1"], "not three shares that add up to 100"),
+        (unchanged, ["--hop_length", "4096"], "hop_length 4096 is larger than n_fft 2048"),
+        (unchanged, ["--split", "no.csv"], "--split: no.csv cannot be read"),
+        (unchanged, ["--tag_threshold", "99999"], "no tag is left"),
+        (unchanged, ["--runner", "NoRunner"], "--runner=NoRunner"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    fixtures_dir, tmp_path, capfd, spoil, more, message
+):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for path in (fixtures_dir / "mini-msd").iterdir():
+        if path.name == "7digital":
+            shutil.copytree(path, folder / path.name, copy_function=os.symlink)
+        elif path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        path.chmod(0o755)
+    spoil(folder)
+    from schemas.command import run_command
+
+    with pytest.raises(SystemExit) as stopped:
+        run_command(build.main, [*msd_options(folder, output), *more])
+    stdout, stderr = capfd.readouterr()
+    assert stopped.value.code == 2
+    assert message in stderr
+    assert [line for line in stderr.splitlines() if line.startswith("error: ")] == [stderr.strip()]
+    assert stdout == ""
+    assert not output.exists()
+
+
+def test_another_data_set_is_refused_and_overwrite_deletes_only_its_own(fixtures_dir, tmp_path):
+    from schemas.errors import UsageError
+
+    output = tmp_path / "out"
+    options = mini_options(fixtures_dir, output)
+    assert build.main(options) == 0
+    before = contents(output)
+    (output / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds another data set"):
+        build.main([*options, "--sample_rate", "8000"])
+    assert contents(output) == before | {"notes.txt": contents(output)["notes.txt"]}
+    assert build.main([*options, "--sample_rate", "8000", "--overwrite"]) == 0
+    assert read_dataset(str(output)).spec.sample_rate == 8000
+    assert (output / "notes.txt").read_text() == "mine"
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty and holds no data set"):
+        build.main(mini_options(fixtures_dir, foreign))
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
