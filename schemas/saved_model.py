@@ -56,6 +56,24 @@ class ModelInfo:
         return cls(**{**values, "spec": AudioSpec.from_json(values["spec"])})
 
 
+def find_saved_model(path: str) -> str:
+    """The SavedModel that a path means: itself, or the highest number in it or its ``export/``.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    for parent in (path, os.path.join(path, "export")):
+        if os.path.isfile(os.path.join(parent, METADATA)):
+            return parent
+        names = os.listdir(parent) if os.path.isdir(parent) else []
+        for version in sorted((name for name in names if name.isdecimal()), key=int, reverse=True):
+            if os.path.isfile(os.path.join(parent, version, METADATA)):
+                return os.path.join(parent, version)
+    raise UsageError(f"{path} holds no exported model; trainer.task writes one to JOB_DIR/export/1")
+
+
 def read_model_info(directory: str) -> ModelInfo:
     """Read what a SavedModel directory says about itself.
 
@@ -73,5 +91,5 @@ def read_model_info(directory: str) -> ModelInfo:
             f"{directory} is no exported model ({METADATA}: {error.strerror}); "
             "trainer.task writes one to JOB_DIR/export/1"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UsageError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} does not describe a model: {error}") from error
