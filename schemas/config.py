@@ -16,7 +16,7 @@ from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import UsageError
 from schemas.manifest import Dataset
 
-SCHEDULES = ("constant", "cosine", "one-cycle", "triangular")
+SCHEDULES = ("constant", "cosine", "one-cycle")
 INITIALIZERS = ("he_normal", "glorot_uniform")
 
 
@@ -108,6 +108,9 @@ class Training:
     optimizer: str = _text("adam", "any optimizer of Keras, by name")
     learning_rate: float = _real(1e-3, 1e-7, 10, "the highest rate of the schedule")
     schedule: str = _choice("one-cycle", SCHEDULES, "how the rate moves over the steps")
+    norm_momentum: float = _real(
+        0.9, 0, 0.9999, "of batch normalisation's moving statistics; 0.99 for long trainings"
+    )
     seed: int = _whole(0, 0, "of the weights, the order, the windows and the dropout")
     shuffle_buffer: int = _whole(
         1000, 1, "windows that wait to be drawn: 0.48 MB each at 15 s and 16 kHz, so 0.5 GB"

@@ -1,0 +1,194 @@
+"""Windows, order and targets of the trainer's input, on real shards."""
+
+import collections
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.audio_spec import LOG_MEL, WAVEFORM
+from schemas.config import fill, read_config
+from schemas.errors import UsageError
+from schemas.manifest import read_dataset
+from tests.datasets import SMALL, spectrograms, tone_dataset, tones, write_dataset
+from trainer.input import part_source, random_window, training_batches, whole_tracks
+
+WINDOW = 2000  # samples: window_seconds=1
+
+
+def source_and_config(folder, *settings, part="train"):
+    dataset = read_dataset(str(folder))
+    config = fill(read_config(None, ["window_seconds=1", *settings]), dataset)
+    return part_source(dataset, part, config), config
+
+
+def batches(folder, *settings):
+    """All batches as (windows, tags)."""
+    source, config = source_and_config(folder, *settings)
+    return list(training_batches(source, config).as_numpy_iterator())
+
+
+def ramps(lengths):
+    """Clips whose sample i is i + 5000 k, so that a window tells its clip and its start."""
+    tags = np.eye(len(lengths), dtype=int)
+    return [
+        (f"TR{k}", (np.arange(length) + 5000 * k).astype("<i2"), tags[k])
+        for k, length in enumerate(lengths)
+    ]
+
+
+@pytest.fixture(scope="module")
+def ramp_set(tmp_path_factory):
+    """Four clips: longer by 3 and by 900 samples, exactly one window, shorter."""
+    folder = tmp_path_factory.mktemp("ramps")
+    rows = ramps([WINDOW + 3, WINDOW + 900, WINDOW, WINDOW - 700])
+    return write_dataset(folder, {"train": rows}, ["a", "b", "c", "d"])
+
+
+@pytest.fixture(scope="module")
+def tone_set(tmp_path_factory):
+    return tone_dataset(tmp_path_factory.mktemp("tones"))
+
+
+def test_waveform_windows_are_cuts_of_their_clips(ramp_set):
+    seen = collections.Counter()
+    for windows, tags in batches(ramp_set, "epochs=200", "batch_size=4"):
+        assert windows.dtype == np.float32 and windows.shape == (4, WINDOW)
+        assert tags.sum(axis=0).tolist() == [1, 1, 1, 1]  # each track once an epoch
+        for window, clip in zip(np.round(windows * 32768).astype(int), tags.argmax(1), strict=True):
+            start = window[0] - 5000 * clip
+            seen[int(clip), int(start)] += 1
+            if clip == 3:  # shorter than a window: the rest is silence
+                assert window[WINDOW - 700 :].tolist() == [0] * 700
+                window = window[: WINDOW - 700]
+            assert window.tolist() == list(range(window[0], window[0] + len(window)))
+    starts = [seen[0, start] for start in range(4)]
+    assert sum(starts) == 200 and min(starts) > 30  # the last start as likely as the others
+    assert max(start for clip, start in seen if clip == 1) > 850
+    assert seen[2, 0] == 200 and seen[3, 0] == 200
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 2**31))
+def test_a_random_window_lies_in_the_clip(window, more, seed):
+    clip = tf.range(window + more)
+    found = random_window(clip, window, tf.constant([seed, 1], tf.int64)).numpy()
+    assert 0 <= found[0] <= more
+    assert found.tolist() == list(range(found[0], found[0] + window))
+
+
+def same(left, right):
+    return all(
+        np.array_equal(a, b)
+        for one, two in zip(left, right, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_order_and_windows_depend_on_seed_and_epoch_alone(tone_set):
+    options = ["epochs=2", "batch_size=8", f"frontend={WAVEFORM}"]
+    tf.random.set_seed(5)
+    first = batches(tone_set, *options)
+    tf.random.set_seed(0)
+    assert len(first) == 6
+    assert same(first, batches(tone_set, *options))
+    assert not same(first, batches(tone_set, *options, "seed=1"))
+    assert not same(first[:3], first[3:])
+    source, config = source_and_config(tone_set, *options)
+    tail = list(training_batches(source, config).skip(4).as_numpy_iterator())
+    assert same(first[4:], tail)
+
+
+def test_every_epoch_sees_every_track_and_drops_the_rest_of_a_batch(tone_set):
+    source, config = source_and_config(tone_set, "epochs=3", "batch_size=9")
+    dataset = training_batches(source, config)
+    assert int(dataset.cardinality()) == 6 == len(list(dataset))
+    whole = batches(tone_set, "epochs=2", "batch_size=24", f"frontend={WAVEFORM}")
+    assert [tags.sum(axis=0).tolist() for _, tags in whole] == [[12, 12, 12]] * 2
+    few = batches(tone_set, "epochs=1", "batch_size=100")
+    assert [windows.shape[0] for windows, _ in few] == [24]
+
+
+@pytest.mark.parametrize("audio_format", [WAVEFORM, LOG_MEL])
+@pytest.mark.parametrize("cache", ["cache_gib=1", "cache_gib=0"])
+def test_log_mel_windows_are_cut_from_the_whole_clips_spectrogram(tmp_path, audio_format, cache):
+    # A loud start and a soft end: in a window of the end the floor is that of the clip.
+    samples = np.concatenate([20000 * np.sin(np.arange(4000)), 2 * np.sin(np.arange(4000))])
+    rows = [("TR0", samples.astype("<i2"), [1])]
+    [(_, frames, _)] = spectrograms(rows)
+    stored = rows if audio_format == WAVEFORM else spectrograms(rows)
+    write_dataset(tmp_path, {"train": stored}, ["a"], audio_format=audio_format)
+    options = ["epochs=12", "batch_size=1", f"frontend={LOG_MEL}", cache]
+    starts = set()
+    for windows, _ in batches(tmp_path, *options):
+        assert windows.shape == (1, 31, SMALL.n_mels)
+        errors = [np.abs(windows[0] - frames[k : k + 31]).max() for k in range(len(frames) - 30)]
+        assert min(errors) < 5e-3  # dB, 80 under the loudest
+        starts.add(int(np.argmin(errors)))
+    assert len(starts) > 6 and max(starts) > 62  # some lie in the soft half alone
+    assert frames[70:].min() == frames.max() - 80
+
+
+def test_a_short_clip_gives_one_padded_spectrogram(tmp_path):
+    rows = tones(8, seconds=0.5)
+    short, padded = tmp_path / "short", tmp_path / "padded"
+    write_dataset(short, {"train": rows[5:6]}, ["a", "b", "c"])
+    longer = [(tid, np.pad(audio, (0, 920)), tags) for tid, audio, tags in rows[5:6]]
+    write_dataset(padded, {"train": longer}, ["a", "b", "c"])
+    options = ["epochs=1", f"frontend={LOG_MEL}"]
+    assert same(batches(short, *options), batches(padded, *options))
+
+
+def test_targets_follow_the_choice_of_tags(tone_set):
+    source, config = source_and_config(
+        tone_set, 'merge=[["low", "noise"]]', "without=high", "epochs=1", "batch_size=24"
+    )
+    assert source.names == ["low"]
+    [(_, tags)] = training_batches(source, config).as_numpy_iterator()
+    assert tags.shape == (24, 1) and tags.sum() == 18  # 3 of 4 have one or the other
+
+
+def test_shuffled_labels_are_those_of_other_tracks(ramp_set):
+    right = batches(ramp_set, "epochs=3", "batch_size=4")
+    dealt = batches(ramp_set, "epochs=3", "batch_size=4", "shuffle_labels=true")
+    takes = set()
+    for (windows, tags), (same_windows, others) in zip(right, dealt, strict=True):
+        assert np.array_equal(windows, same_windows)
+        assert others.sum(axis=0).tolist() == [1, 1, 1, 1]
+        assert not (tags * others).any()  # none keeps its own
+        takes.add(tuple(others.argmax(1)[np.argsort(tags.argmax(1))].tolist()))
+    assert len(takes) == 1  # and it is the same deal in every epoch
+
+
+def test_whole_tracks_are_all_windows_in_order(ramp_set):
+    source, _ = source_and_config(ramp_set)
+    tracks = whole_tracks(source, batch_size=3)
+    order = ["TR0", "TR1", "TR2", "TR3"]
+    assert sorted(tracks.tids) == order
+    clips = [int(tid[2:]) for tid in tracks.tids]
+    assert tracks.truth.tolist() == np.eye(4, dtype=bool)[clips].tolist()
+    assert dict(zip(tracks.tids, tracks.counts.tolist(), strict=True)) == {
+        "TR0": 2, "TR1": 2, "TR2": 1, "TR3": 1,
+    }  # fmt: skip
+    windows = np.concatenate(list(tracks.windows.as_numpy_iterator()))
+    firsts = {0: [0, 3], 1: [5000, 5900], 2: [10000], 3: [15000]}
+    expected = [first for clip in clips for first in firsts[clip]]
+    assert np.round(windows[:, 0] * 32768).astype(int).tolist() == expected
+    means = tracks.average(np.round(windows[:, :1] * 32768))
+    assert means[:, 0].tolist() == [np.mean(firsts[clip]) for clip in clips]
+
+
+def test_what_does_not_fit_is_a_usage_error(tmp_path):
+    tone_dataset(tmp_path, train=2, validation=0, test=0)
+    with pytest.raises(UsageError, match="window_seconds is 0.1: that is less than a frame"):
+        dataset = read_dataset(str(tmp_path))
+        spec = ["window_seconds=0.1", f"frontend={LOG_MEL}"]
+        object.__setattr__(dataset.spec, "hop_length", 256)
+        part_source(dataset, "train", fill(read_config(None, spec), dataset))
+    shard = tmp_path / "train" / "waveform-00001-of-00002.tfrecord"
+    os.remove(shard)
+    with pytest.raises(UsageError, match="waveform-00001-of-00002.tfrecord is missing"):
+        source_and_config(tmp_path)

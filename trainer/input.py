@@ -1,0 +1,317 @@
+"""From the shards of a data set to the windows that a model sees.
+
+The order of the tracks and the place of every training window are functions of the
+seed, the epoch and the position in it: nothing has to be saved to go on where a run
+was stopped, and two runs with the same seed see the same windows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.config import Config, select_tags
+from schemas.errors import UsageError
+from schemas.example import AUDIO, TAGS, TID
+from schemas.manifest import Dataset
+from trainer.frontend import clip_floor, log_mel
+from trainer.windows import cut_windows, least_samples, pad_clips
+
+_FULL_SCALE = 32768.0
+_OPEN_SHARDS = 16  # read side by side, so that neighbours in a batch come from several
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The shards of one part and what is to be made of their records.
+
+    Attributes
+    ----------
+    shards : list of str
+        Paths of the TFRecord files, in order.
+    records : int
+        Tracks in them.
+    audio_format : {'waveform', 'log-mel-spectrogram'}
+        What they hold.
+    spec : AudioSpec
+        The signal front end.
+    frontend : {'waveform', 'log-mel-spectrogram'}
+        What the model looks at.
+    window : int
+        Samples (waveform) or frames (log-mel) of a window.
+    names : list of str
+        The tags that are learnt, in the order of the targets.
+    columns : list of int
+        For each tag of the records the target that it counts for, or -1.
+    cache_gib : float
+        Spectrograms that are made here stay in memory if they take at most this.
+    """
+
+    shards: list[str]
+    records: int
+    audio_format: str
+    spec: AudioSpec
+    frontend: str
+    window: int
+    names: list[str]
+    columns: list[int]
+    cache_gib: float = 0.0
+
+    @property
+    def cached(self) -> bool:
+        """Whether the tracks stay in memory once their spectrograms are made."""
+        if self.frontend == self.audio_format:
+            return False  # reading costs next to nothing, and the system caches files
+        samples = sum(os.path.getsize(shard) for shard in self.shards) / 2
+        size = samples / self.spec.hop_length * self.spec.n_mels * 4
+        return size <= self.cache_gib * 2**30
+
+
+def part_source(dataset: Dataset, part: str, config: Config) -> Source:
+    """The source of a part of a data set under a filled-in configuration.
+
+    Raises
+    ------
+    UsageError
+        If a shard is missing, or the tags or the window do not fit.
+    """
+    spec, frontend = dataset.spec, config.model.frontend
+    for shard in dataset.shards(part):
+        if not os.path.isfile(shard):
+            raise UsageError(f"{shard} is missing: the data set is damaged, build it again")
+    names, columns = select_tags(config.tags, dataset.vocabulary)
+    seconds = config.training.window_seconds
+    window = (spec.window_samples if frontend == WAVEFORM else spec.window_frames)(seconds)
+    if window < 1:
+        raise UsageError(f"model-training.window_seconds is {seconds}: that is less than a frame")
+    return Source(
+        shards=dataset.shards(part),
+        records=dataset.records(part),
+        audio_format=dataset.audio_format,
+        spec=spec,
+        frontend=frontend,
+        window=window,
+        names=names,
+        columns=columns,
+        cache_gib=config.training.cache_gib,
+    )
+
+
+def read_tracks(source: Source, shards: tf.Tensor | list[str] | None = None) -> tf.data.Dataset:
+    """Whole clips as the front end sees them, shards side by side in a fixed order.
+
+    Parameters
+    ----------
+    source : Source
+    shards : list of str or tf.Tensor, optional
+        The shards in another order.
+
+    Returns
+    -------
+    tf.data.Dataset of (tid, clip, tags)
+        tid string; clip int16 [samples] (waveform; full scale 32768) or float32
+        [frames, n_mels] (log-mel; of the whole clip, so with its floor), padded to
+        one window as evaluation and service do; tags float32 [targets].
+    """
+    paths = tf.data.Dataset.from_tensor_slices(
+        tf.constant(source.shards) if shards is None else shards
+    )
+    records = paths.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=_OPEN_SHARDS,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    features = {
+        TID: tf.io.FixedLenFeature([], tf.string),
+        AUDIO: tf.io.FixedLenFeature([], tf.string),
+        TAGS: tf.io.FixedLenFeature([len(source.columns)], tf.int64),
+    }
+    columns = tf.constant(source.columns)
+
+    def parse(record):
+        row = tf.io.parse_single_example(record, features)
+        tags = tf.math.unsorted_segment_max(row[TAGS], columns, len(source.names))
+        return row[TID], _clip(row[AUDIO], source), tf.cast(tags, tf.float32)
+
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _clip(data: tf.Tensor, source: Source) -> tf.Tensor:
+    """The bytes of a record as samples or as frames, a window long at least."""
+    spec = source.spec
+    if source.audio_format == LOG_MEL:
+        frames = tf.reshape(tf.io.decode_raw(data, tf.float32), [1, -1, spec.n_mels])
+        return pad_clips(frames, source.window, clip_floor(frames, spec))[0]
+    samples = tf.io.decode_raw(data, tf.int16)[None]
+    samples = pad_clips(samples, least_samples(source.frontend, source.window, spec), 0)
+    if source.frontend == WAVEFORM:
+        return samples[0]
+    return log_mel(to_float(samples), spec)[0]
+
+
+def steps_per_epoch(source: Source, batch_size: int) -> int:
+    """Training steps that see each track once; fewer tracks than a batch make one step."""
+    return max(source.records // batch_size, 1)
+
+
+def training_batches(source: Source, config: Config) -> tf.data.Dataset:
+    """Shuffled batches of one random window a track, for all epochs.
+
+    Every start is equally likely, the last included; a clip of exactly one window is
+    taken whole, a shorter one is padded. Windows are drawn before they are shuffled,
+    so that the buffer holds windows and not clips. What is left of an epoch after its
+    last whole batch is dropped; the next epoch's order leaves out others.
+
+    Parameters
+    ----------
+    source : Source
+    config : Config
+        epochs, batch_size, seed, shuffle_buffer and shuffle_labels of its training.
+
+    Returns
+    -------
+    tf.data.Dataset of (windows, tags)
+        float32 [batch, window] or [batch, window, n_mels] and float32 [batch, targets];
+        ``epochs * steps_per_epoch`` of them.
+    """
+    training = config.training
+    batch = min(training.batch_size, source.records)
+    steps = steps_per_epoch(source, training.batch_size)
+    deal = _dealt_tags(source, training.seed) if training.shuffle_labels else None
+    kept = read_tracks(source).cache() if source.cached else None
+    shards = tf.constant(source.shards)
+
+    def epoch(number):
+        tf.random.set_seed(1)  # of this graph: shuffle() would mix the program's seed in
+        key = tf.random.experimental.stateless_fold_in(
+            tf.constant([training.seed, 0], tf.int64), number
+        )
+        order = tf.random.experimental.stateless_shuffle(shards, key)
+        tracks = read_tracks(source, order) if kept is None else kept
+
+        def crop(position, track):
+            tid, clip, tags = track
+            place = tf.random.experimental.stateless_fold_in(key, position)
+            window = random_window(clip, source.window, place)
+            return window, tags if deal is None else deal(tid)
+
+        windows = tracks.enumerate().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+        buffer = min(training.shuffle_buffer, source.records)
+        return windows.shuffle(buffer, seed=key[0]).take(steps * batch)
+
+    batches = tf.data.Dataset.range(training.epochs).flat_map(epoch).batch(batch, True)
+    batches = batches.map(lambda windows, tags: (to_float(windows), tags)).prefetch(
+        tf.data.AUTOTUNE
+    )
+    return batches.apply(tf.data.experimental.assert_cardinality(training.epochs * steps))
+
+
+def random_window(clip: tf.Tensor, window: int, seed: tf.Tensor) -> tf.Tensor:
+    """A window of a clip, every start from the first to the last equally likely.
+
+    Parameters
+    ----------
+    clip : tf.Tensor [length, ...]
+        At least a window long.
+    window : int
+        Samples or frames.
+    seed : tf.Tensor, int [2]
+        Decides the start.
+
+    Returns
+    -------
+    tf.Tensor [window, ...]
+    """
+    starts = tf.shape(clip)[0] - window + 1
+    start = tf.random.stateless_uniform([], seed, maxval=starts, dtype=tf.int32)
+    cut = clip[start : start + window]
+    return tf.ensure_shape(cut, [window, *clip.shape[1:]])
+
+
+def to_float(clips: tf.Tensor) -> tf.Tensor:
+    """Samples as fractions of the full scale; spectrograms as they are.
+
+    Done as late as can be: int16 is half the memory.
+    """
+    return tf.cast(clips, tf.float32) / _FULL_SCALE if clips.dtype == tf.int16 else clips
+
+
+def _dealt_tags(source: Source, seed: int):
+    """A function of tid that gives the tags of another track: each row once, none its own."""
+    rows = list(_without_audio(source))
+    tids = np.array([tid for tid, _ in rows], dtype=object)
+    tags = np.array([row for _, row in rows], np.float32)
+    circle = np.random.default_rng(seed).permutation(len(rows))
+    dealt = np.empty_like(tags)
+    dealt[circle] = tags[np.roll(circle, 1)]
+    numbers = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant(tids), tf.range(len(rows))), -1
+    )
+    table = tf.constant(dealt)
+    return lambda tid: tf.gather(table, numbers.lookup(tid))
+
+
+def _without_audio(source: Source):
+    for tid, _, tags in read_tracks(source).as_numpy_iterator():
+        yield tid, tags
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeTracks:
+    """The windows of whole tracks and what they belong to.
+
+    Attributes
+    ----------
+    tids : list of str
+    truth : np.ndarray, bool [tracks, targets]
+    counts : np.ndarray, int [tracks]
+        Windows of each track.
+    windows : tf.data.Dataset of float32 [batch, window, ...]
+        All windows, track after track.
+    """
+
+    tids: list[str]
+    truth: np.ndarray
+    counts: np.ndarray
+    windows: tf.data.Dataset
+
+    def average(self, scores: np.ndarray) -> np.ndarray:
+        """Scores of windows [windows, targets] as means over each track [tracks, targets]."""
+        firsts = np.cumsum(self.counts) - self.counts
+        return np.add.reduceat(scores, firsts, axis=0) / self.counts[:, None]
+
+
+def whole_tracks(source: Source, batch_size: int) -> WholeTracks:
+    """All windows of each track, as :func:`trainer.windows.cut_windows` cuts them.
+
+    Parameters
+    ----------
+    source : Source
+    batch_size : int
+        Windows in a batch; the last one has what is left.
+    """
+    tracks = read_tracks(source)
+    tracks = tracks.cache() if source.cached else tracks
+    tids, truth, counts = [], [], []
+    lengths = tracks.map(lambda tid, clip, tags: (tid, tf.shape(clip)[0], tags))
+    for tid, length, tags in lengths.as_numpy_iterator():
+        tids.append(tid.decode())
+        counts.append(math.ceil(length / source.window))
+        truth.append(tags > 0)
+    windows = tracks.flat_map(
+        lambda tid, clip, tags: tf.data.Dataset.from_tensor_slices(
+            cut_windows(clip[None], source.window)[0]
+        )
+    )
+    return WholeTracks(
+        tids,
+        np.array(truth, bool).reshape(len(tids), len(source.names)),
+        np.array(counts, np.int64),
+        windows.batch(batch_size).map(to_float).prefetch(tf.data.AUTOTUNE),
+    )
