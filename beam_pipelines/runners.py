@@ -44,7 +44,7 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
         raise UsageError(f"unknown option {unknown[0]} (see --help)")
     defaults = ["--direct_running_mode=multi_threading", f"--direct_num_workers={n_cores()}"]
     parsed = PipelineOptions([*defaults, *argv])
-    make_pipeline(parsed)  # a runner that cannot be had is said before any work
+    _new_pipeline(parsed)  # a runner that cannot be had is said before any work
     return parsed
 
 
@@ -66,17 +66,10 @@ def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
 
     Raises
     ------
-    UsageError
-        If the runner does not exist or does not take the options.
     RunError
         If the pipeline fails, with the cause and the step in one line.
     """
-    name = options.view_as(StandardOptions).runner or "DirectRunner"
-    runner = FnApiRunner() if name.lower() in _LOCAL else name
-    try:
-        pipeline = beam.Pipeline(runner=runner, options=options)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(f"--runner={name}: {error}") from error
+    pipeline = _new_pipeline(options)
     _hush_workers()
     try:
         with pipeline:
@@ -85,6 +78,15 @@ def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
         raise
     except Exception as error:
         raise RunError(f"the pipeline stopped: {_cause(error)}") from error
+
+
+def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    name = options.view_as(StandardOptions).runner or "DirectRunner"
+    runner = FnApiRunner() if name.lower() in _LOCAL else name
+    try:
+        return beam.Pipeline(runner=runner, options=options)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"--runner={name}: {error}") from error
 
 
 def _hush_workers() -> None:

@@ -1,0 +1,242 @@
+"""The audio table alone: measure every file under a root once, for any number of builds.
+
+The listing is cut into pieces; a worker measures a piece's files and commits one table
+with their rows and rejects. The two tables are put together from the pieces, in the
+listing's order. A killed scan goes on with the pieces that are not there yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import soundfile
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import options, storage
+from beam_pipelines.listing import AudioFile, Listing, list_audio
+from beam_pipelines.measure import measure_file
+from beam_pipelines.progress import Progress
+from beam_pipelines.runners import make_pipeline, parse_options
+from beam_pipelines.scan_table import check_suffix, rejects_path, write_scan
+from beam_pipelines.silence import Limits
+from beam_pipelines.workdir import lock
+from schemas import tables
+from schemas.command import ArgumentParser, run_command
+from schemas.errors import RunError, UsageError
+from schemas.rejects import Reject
+
+_FILES_A_PIECE = 100
+_OURS = ("piece-", "listing-")
+_LISTED = pa.schema([tables.SCAN.field(name) for name in AudioFile._fields])
+# A row of a piece is a row of the one table or of the other: its reason says which.
+_PIECE = pa.schema(
+    [*tables.SCAN, *(tables.REJECTS.field(name) for name in ("kind", "stage", "reason", "detail"))]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A part of the listing.
+
+    Attributes
+    ----------
+    path : str
+        Where its table goes.
+    start, stop : int
+        Rows of the listing.
+    """
+
+    path: str
+    start: int
+    stop: int
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a scan; returns the exit code."""
+    args, rest = _build_parser().parse_known_args(argv)
+    beam_options = parse_options(rest)
+    check_suffix(args.output, "--output")
+    if storage.is_local(args.output) and os.path.isdir(args.output):
+        raise UsageError(f"--output: {args.output} is a directory, not a file")
+    limits = options.limits(args)
+    with Progress("list the audio files"):
+        listing = list_audio(args.audio_dir)
+    with _work_folder(args.output) as work:
+        pieces = _measure(args.audio_dir, listing, limits, work, beam_options)
+        kept, rejects = gather(pieces, len(listing.files))
+        write_scan(rejects_path(args.output), rejects)
+        write_scan(args.output, kept)
+        for name in storage.list_names(work):
+            if name.startswith(_OURS):
+                storage.delete(storage.join(work, name))
+    print(_summary(args, listing, kept, rejects))
+    return 0
+
+
+def _build_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m beam_pipelines.scan",
+        description="Measure every audio file of a 7digital tree: size, headers, what decodes, "
+        "silence. One row a kept file; the others, with their reasons, in a table beside it.",
+        epilog="All of Beam's options are taken too: --runner (DirectRunner by default, on every "
+        "core), --direct_num_workers, those of your runner. A killed scan is started again with "
+        "the same command. Exit codes: 0 done, 1 failed, 2 wrong arguments or input.",
+    )
+    parser.add_argument("--audio_dir", required=True, help="root of the 7digital audio")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="the table, FILE.parquet or FILE.csv; the rejects go to FILE.rejects.parquet or "
+        ".csv. Tables that are there are replaced",
+    )
+    options.add_filters(parser.add_argument_group("audio filters (each off at 0)"))
+    return parser
+
+
+@contextlib.contextmanager
+def _work_folder(output: str) -> Iterator[str]:
+    """The folder of the pieces, beside the output; only this run writes into it."""
+    work = f"{output}.work"
+    storage.make_folder(work)
+    try:
+        with lock(work):
+            yield work
+    finally:
+        if storage.is_local(work):
+            with contextlib.suppress(OSError):  # the pieces of a run that is not finished
+                os.rmdir(work)
+
+
+def _measure(
+    audio_dir: str, listing: Listing, limits: Limits, work: str, beam_options: PipelineOptions
+) -> list[Piece]:
+    """Measure the pieces that are not there yet; returns all."""
+    listed = pa.table(list(zip(*listing.files, strict=True)), schema=_LISTED)
+    plan_id = _plan_id(audio_dir, listed, limits)
+    pieces = cut(len(listing.files), work, plan_id)
+    there = set(storage.list_names(work))
+    missing = [piece for piece in pieces if os.path.basename(piece.path) not in there]
+    if len(missing) < len(pieces):
+        done = len(listing.files) - sum(piece.stop - piece.start for piece in missing)
+        print(f"{done:,} files are measured already", file=sys.stderr)
+    if not missing:
+        return pieces
+    listing_path = storage.join(work, f"listing-{plan_id}.parquet")
+    storage.write_table(listing_path, listed)
+    sizes = {os.path.basename(piece.path): piece.stop - piece.start for piece in missing}
+
+    def look() -> int:
+        return sum(sizes.get(name, 0) for name in storage.list_names(work))
+
+    with Progress("measure: files", sum(sizes.values()), look), make_pipeline(beam_options) as job:
+        _ = (
+            job
+            | "Pieces of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
+            | "Spread the pieces" >> beam.Reshuffle()
+            | "Decode and measure" >> beam.ParDo(MeasurePiece(audio_dir, listing_path, limits))
+        )
+    return pieces
+
+
+def _plan_id(audio_dir: str, listed: pa.Table, limits: Limits) -> str:
+    """What the pieces depend on, so that those of another listing are never taken for ours."""
+    settings = [audio_dir, dataclasses.astuple(limits), soundfile.__libsndfile_version__]
+    digest = hashlib.md5(json.dumps(settings).encode())
+    for column in listed.columns:
+        digest.update(json.dumps(column.to_pylist()).encode())
+    return digest.hexdigest()[:12]
+
+
+def cut(n_files: int, work: str, plan_id: str) -> list[Piece]:
+    """Cut a listing into pieces of at most 100 files, at least 64 pieces where it can be."""
+    step = min(_FILES_A_PIECE, max(1, n_files // 64))
+    return [
+        Piece(
+            storage.join(work, f"piece-{plan_id}-{start:08d}.parquet"),
+            start,
+            min(start + step, n_files),
+        )
+        for start in range(0, n_files, step)
+    ]
+
+
+class MeasurePiece(beam.DoFn):
+    """Measures the files of one piece and commits its table."""
+
+    def __init__(self, audio_dir: str, listing_path: str, limits: Limits) -> None:
+        self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
+
+    def setup(self) -> None:
+        self.listed = storage.read_table(self.listing_path)
+
+    def process(self, element: tuple[str, int, int]) -> Iterator[str]:
+        piece = Piece(*element)
+        rows = []
+        for values in self.listed.slice(piece.start, piece.stop - piece.start).to_pylist():
+            found = measure_file(self.audio_dir, AudioFile(**values), self.limits)
+            rows.append(found.row() if isinstance(found, Reject) else found)
+            kind = "rejects" if isinstance(found, Reject) else "kept"
+            Metrics.counter("scan", kind).inc()
+        storage.write_table(piece.path, pa.Table.from_pylist(rows, _PIECE))
+        yield piece.path
+
+
+def gather(pieces: Sequence[Piece], n_files: int) -> tuple[pa.Table, pa.Table]:
+    """Put the two tables together from the pieces, in the listing's order.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        In order.
+    n_files : int
+        Files listed.
+
+    Returns
+    -------
+    kept, rejects : pa.Table
+        Columns of :data:`schemas.tables.SCAN` and :data:`schemas.tables.REJECTS`.
+
+    Raises
+    ------
+    RunError
+        If they do not hold every listed file once.
+    """
+    rows = pa.concat_tables([storage.read_table(piece.path) for piece in pieces])
+    n_paths = pc.count_distinct(rows["path"]).as_py()
+    if not n_paths == len(rows) == n_files:
+        raise RunError(
+            f"the accounts do not close: {n_files:,} files listed, {len(rows):,} rows of "
+            f"{n_paths:,} files measured"
+        )
+    rejected = pc.is_valid(rows["reason"])
+    rejects = rows.filter(rejected)
+    no_track = pa.nulls(len(rejects), pa.string())
+    rejects = rejects.append_column("track_id", no_track).select(tables.REJECTS.names)
+    return rows.filter(pc.invert(rejected)).select(tables.SCAN.names), rejects
+
+
+def _summary(args: argparse.Namespace, listing: Listing, kept: pa.Table, rejects: pa.Table) -> str:
+    reasons = collections.Counter[str](rejects["reason"].to_pylist())
+    why = ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items()))
+    lines = [
+        f"listed   {len(listing.files):>9,}  audio files ({listing.ignored:,} other files ignored)",
+        f"kept     {len(kept):>9,}  {args.output}",
+        f"rejected {len(rejects):>9,}  {rejects_path(args.output)}" + (f": {why}" if why else ""),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_command(main)
