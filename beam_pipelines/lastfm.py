@@ -34,28 +34,38 @@ def connect(db: str) -> sqlite3.Connection:
     UsageError
         If there is no such file, or it is no SQLite database.
     """
+    return _open(read_only_uri(db))
+
+
+def read_only_uri(db: str) -> str:
+    """The address under which SQLite opens a database for reading only.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or it is no SQLite database.
+    """
     path = pathlib.Path(db)
     if not path.is_file():
         raise UsageError(f"{db}: no such file; expected the Last.fm database (lastfm_tags.db)")
     uri = path.resolve().as_uri() + "?mode=ro"
-    try:
-        return _open(uri)
-    except sqlite3.OperationalError:
-        # A write-ahead log needs a side file that a read-only directory refuses.
-        return _open(uri + "&immutable=1")
-    except sqlite3.DatabaseError as error:
-        raise UsageError(f"{db} is not a SQLite database: {error}") from error
+    # A write-ahead log needs a side file that a read-only directory refuses.
+    for address in (uri, uri + "&immutable=1"):
+        connection = _open(address)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return address
+        except sqlite3.DatabaseError as error:
+            reason = error
+        finally:
+            connection.close()
+    raise UsageError(f"{db} is not a SQLite database: {reason}")
 
 
 def _open(uri: str) -> sqlite3.Connection:
     # Beam runs its workers in threads; a connection is never used by two at once.
     connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
     connection.text_factory = lambda text: text.decode("utf8", "replace")
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
-        connection.close()
-        raise
     return connection
 
 
@@ -114,7 +124,7 @@ def popularity(db: str, val_above: float | None = None) -> list[RawTag]:
     list of RawTag
         All named tags, count descending, then tag number ascending.
     """
-    where, values = _val_filter(val_above)
+    where, values = val_filter(val_above)
     if where:
         # An index on tag lacks val: each pair would be looked up on its own (17 s, not 3).
         where = "NOT INDEXED " + where
@@ -159,7 +169,7 @@ def track_tags(
         Track id and its distinct tags in alphabetical order, for each track that
         has one, by row number. Pairs that point at a missing track are skipped.
     """
-    where, values = _val_filter(val_above)
+    where, values = val_filter(val_above)
     connection = connect(db)
     try:
         if mapping is None:
@@ -190,5 +200,6 @@ def track_tags(
         connection.close()
 
 
-def _val_filter(val_above: float | None) -> tuple[str, tuple[float, ...]]:
+def val_filter(val_above: float | None) -> tuple[str, tuple[float, ...]]:
+    """The WHERE clause, and its values, of the pairs whose val is strictly greater."""
     return ("", ()) if val_above is None else ("WHERE val > ?", (val_above,))

@@ -201,7 +201,7 @@ def _vocal_rows(
     ignored: dict[str, set[str]],
 ) -> list[CleanTag]:
     kind_of: dict[str, str] = {}
-    for kind in VOCALS:
+    for kind in (kind for kind in VOCALS if getattr(lists, kind)):
         for name in (kind, *getattr(lists, kind)):
             if kind_of.setdefault(name, kind) != kind:
                 _note(ignored, "listed in two vocal classes: the first takes it", name)

@@ -37,7 +37,8 @@ class TagLists:
         Names that a target may have, in any spelling with the same key; None
         admits every tag that is frequent enough.
     rap, instrumental, male, female : tuple of str
-        Exact spellings that make up the four vocal classes.
+        Exact spellings that make up the four vocal classes, beside the class's own
+        name; an empty list leaves the class out.
     excluded : tuple of str
         Exact spellings that are neither targets nor merged into one.
     combine : tuple of tuple of str

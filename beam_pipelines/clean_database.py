@@ -1,0 +1,183 @@
+"""Writing a Last.fm database: from CSV tables, and the clean one from a tag table."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sqlite3
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+
+from beam_pipelines import lastfm, storage
+from beam_pipelines.tag_cleaning import TagTable
+from schemas.errors import UsageError
+from schemas.lastfm import METADATA
+
+INDEXED = (("tids", "tid"), ("tags", "tag"), ("tid_tag", "tid"), ("tid_tag", "tag"))
+NUMBERS = {"tids": "tid_num", "tags": "tag_num"}
+
+
+def write_clean_database(
+    db: str, output: str, table: TagTable, val_above: float | None = None
+) -> dict[int, int]:
+    """Write the database of the clean tags: the same three tables.
+
+    Tracks keep their row numbers; the track id is NULL where no clean tag is
+    left. A tag's row number is its number in the table. Each (track, tag) stands
+    once, with the highest val of the spellings that were merged.
+
+    Parameters
+    ----------
+    db : str
+        Path of the raw database.
+    output : str
+        Path of a new file on this machine.
+    table : TagTable
+        The clean tags.
+    val_above : float, optional
+        Only pairs whose val is strictly greater; every pair by default.
+
+    Returns
+    -------
+    dict of int to int
+        The number of each clean tag and its number of tracks.
+    """
+    where, values = lastfm.val_filter(val_above)
+    with contextlib.closing(create_database(output)) as connection:
+        connection.execute("ATTACH DATABASE ? AS raw", (lastfm.read_only_uri(db),))
+        connection.execute("CREATE TEMP TABLE clean (raw INTEGER PRIMARY KEY, number INTEGER)")
+        connection.executemany(
+            "INSERT INTO clean VALUES (?, ?)",
+            ((raw.number, row.number) for row in table.rows for raw in row.raw),
+        )
+        connection.executemany(
+            "INSERT INTO tags(rowid, tag) VALUES (?, ?)",
+            ((row.number, row.tag) for row in table.rows),
+        )
+        # CROSS JOIN holds SQLite to reading the pairs in their own order.
+        connection.execute(
+            f"""
+            INSERT INTO tid_tag
+            SELECT pairs.tid, clean.number, max(pairs.val)
+            FROM (SELECT tid, tag, val FROM raw.tid_tag NOT INDEXED {where}) AS pairs
+            CROSS JOIN clean ON clean.raw = pairs.tag
+            CROSS JOIN raw.tids ON raw.tids.rowid = pairs.tid
+            GROUP BY pairs.tid, clean.number ORDER BY pairs.tid, clean.number
+            """,
+            values,
+        )
+        connection.execute(
+            """
+            INSERT INTO tids(rowid, tid)
+            SELECT rowid, CASE WHEN rowid IN (SELECT tid FROM main.tid_tag) THEN tid END
+            FROM raw.tids ORDER BY rowid
+            """
+        )
+        _finish(connection)
+        return dict(connection.execute("SELECT tag, count(*) FROM main.tid_tag GROUP BY tag"))
+
+
+def create_database(path: str) -> sqlite3.Connection:
+    """Make a new file with the three empty tables; quick, and not safe against a crash."""
+    connection = sqlite3.connect(path, uri=True)
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    for table in METADATA.sorted_tables:
+        connection.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
+    return connection
+
+
+def _finish(connection: sqlite3.Connection) -> None:
+    for table, column in INDEXED:
+        connection.execute(f"CREATE INDEX idx_{table}_{column} ON {table} ({column})")
+    connection.commit()
+
+
+def load_csv(folder: str, output: str) -> None:
+    """Make a database of its three tables as CSV.
+
+    Parameters
+    ----------
+    folder : str
+        Holds tids.csv (tid_num, tid), tags.csv (tag_num, tag) and tid_tag.csv (tid,
+        tag and perhaps val), with header; ``lastfm_`` may stand before each name.
+        Without a column of numbers the rows count from 1.
+    output : str
+        Path of a new file on this machine.
+
+    Raises
+    ------
+    UsageError
+        If a table or a column is missing, or a number is none.
+    """
+    with contextlib.closing(create_database(output)) as connection:
+        for name, number in NUMBERS.items():
+            value = name.removesuffix("s")
+            rows = _csv_rows(folder, name, {value: str, number: int}, optional=number)
+            try:
+                connection.executemany(
+                    f"INSERT INTO {name}(rowid, {value}) VALUES (?, ?)",
+                    ((row[number], row[value]) for row in rows),
+                )
+            except sqlite3.IntegrityError as error:
+                raise UsageError(f"{folder}, {name}.csv: a number stands twice") from error
+        columns = {"tid": int, "tag": int, "val": float}
+        connection.executemany(
+            "INSERT INTO tid_tag VALUES (:tid, :tag, :val)",
+            _csv_rows(folder, "tid_tag", columns, optional="val"),
+        )
+        _finish(connection)
+
+
+def _csv_rows(
+    folder: str, name: str, columns: Mapping[str, type], optional: str
+) -> Iterator[dict[str, object]]:
+    candidates = [storage.join(folder, f"{prefix}{name}.csv") for prefix in ("", "lastfm_")]
+    path = next((path for path in candidates if storage.exists(path)), None)
+    if path is None:
+        raise UsageError(
+            f"{folder} has no {name}.csv: it must hold tids.csv, tags.csv, tid_tag.csv"
+        )
+    with storage.open_read(path) as stream:
+        reader = csv.reader(io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline=""))
+        try:
+            header = next(reader, [])
+            for column in columns:
+                if column not in header and column != optional:
+                    raise UsageError(f"{path} has no column {column} (it has {', '.join(header)})")
+            places = {column: header.index(column) for column in columns if column in header}
+            for fields in reader:
+                row = dict.fromkeys(columns)
+                for column, place in places.items():
+                    row[column] = columns[column](fields[place]) if fields[place] else None
+                yield row
+        except (ValueError, IndexError, csv.Error) as error:
+            raise UsageError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def tag_table_csv(table: TagTable, tracks: Mapping[int, int]) -> str:
+    """The tag table as CSV text: one row a raw tag, by clean tag and popularity.
+
+    Parameters
+    ----------
+    table : TagTable
+        The clean tags.
+    tracks : mapping of int to int
+        Tracks of each clean tag, by its number.
+
+    Returns
+    -------
+    str
+        Columns number, tag, kind, tracks, raw_number, raw_tag and raw_count.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ("number", "tag", "kind", "tracks", "raw_number", "raw_tag", "raw_count")
+    writer.writerow(header)
+    for row in table.rows:
+        clean = (row.number, row.tag, row.kind, tracks.get(row.number, 0))
+        writer.writerows((*clean, *raw) for raw in row.raw)
+    return text.getvalue()

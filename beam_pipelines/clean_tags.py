@@ -1,0 +1,178 @@
+"""Make a clean Last.fm database, or the lists to curate by hand.
+
+python -m beam_pipelines.clean_tags lastfm_tags.db clean.db
+python -m beam_pipelines.clean_tags candidates lastfm_tags.db my_lists
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from beam_pipelines import lastfm, storage
+from beam_pipelines.clean_database import load_csv, tag_table_csv, write_clean_database
+from beam_pipelines.progress import Progress
+from beam_pipelines.tag_candidates import candidates
+from beam_pipelines.tag_cleaning import TagTable, clean_table
+from beam_pipelines.tag_lists import default_tag_lists, read_tag_lists
+from schemas.command import ArgumentParser, run_command
+from schemas.errors import UsageError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; ``candidates`` as the first argument writes lists instead."""
+    if list(argv[:1]) == ["candidates"]:
+        return _write_candidates(_candidates_parser().parse_args(argv[1:]))
+    return _clean(_parser().parse_args(argv))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m beam_pipelines.clean_tags",
+        description="Merge the spellings of the tags that are worth keeping, and write a clean "
+        "database with the same three tables; the tag table lies beside it as CSV. "
+        "'clean_tags candidates --help': the lists to curate by hand.",
+    )
+    _add_input(parser)
+    parser.add_argument("output", help="clean database to write (clean.db, with clean.csv)")
+    parser.add_argument("--tag_lists", help="folder of tag lists; the project's own by default")
+    _add_threshold(parser)
+    parser.add_argument(
+        "--tag_pool_threshold",
+        type=_positive_int,
+        default=10,
+        help="tracks that a spelling must have to be merged into a tag",
+    )
+    parser.add_argument(
+        "--val_above",
+        type=float,
+        help="keep only (track, tag) pairs whose val is greater than this; all by default",
+    )
+    _add_overwrite(parser)
+    return parser
+
+
+def _candidates_parser() -> argparse.ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m beam_pipelines.clean_tags candidates",
+        description="Write the lists to curate by hand: put a - before the lines that are no tag, "
+        "then give the folder to --tag_lists.",
+    )
+    _add_input(parser)
+    parser.add_argument("output", help="folder for genre.txt, rap.txt, instrumental.txt, ...")
+    _add_threshold(parser)
+    parser.add_argument(
+        "--percentile",
+        type=_percentile,
+        default=90.0,
+        help="a vocal candidate has at least the tracks of this percentile of all tags",
+    )
+    _add_overwrite(parser)
+    return parser
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input", help="Last.fm database, or a folder of its tables: tids.csv, tags.csv, tid_tag.csv"
+    )
+
+
+def _add_threshold(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tag_threshold", type=_positive_int, default=2000, help="tracks that a genre must have"
+    )
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+
+
+def _positive_int(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
+
+
+def _percentile(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
+    return value
+
+
+def _clean(args: argparse.Namespace) -> int:
+    table_path = os.path.splitext(args.output)[0] + ".csv"
+    if args.output == table_path:
+        raise UsageError(f"{args.output}: the tag table goes there; name the database .db")
+    if os.path.realpath(args.output) == os.path.realpath(args.input):
+        raise UsageError(f"{args.output} is the input: the clean database needs another name")
+    _refuse([args.output, table_path], args.overwrite)
+    lists = read_tag_lists(args.tag_lists) if args.tag_lists else default_tag_lists()
+    with _database(args.input) as db, tempfile.TemporaryDirectory(prefix="orpheus-") as folder:
+        with Progress("count and merge the tags"):
+            popularity = lastfm.popularity(db)
+            table = clean_table(popularity, lists, args.tag_threshold, args.tag_pool_threshold)
+        clean = os.path.join(folder, "clean.db")
+        with Progress("write the clean database"):
+            tracks = write_clean_database(db, clean, table, args.val_above)
+            if not tracks:
+                raise UsageError(
+                    f"no pair of track and tag in {args.input} has a val above {args.val_above}"
+                )
+            storage.make_folder(os.path.dirname(args.output) or ".")
+            with open(clean, "rb") as source, storage.replacing(args.output) as target:
+                shutil.copyfileobj(source, target)
+        storage.write_bytes(table_path, tag_table_csv(table, tracks).encode())
+    _tell(table, sum(tracks.values()), len(popularity), args.output, table_path)
+    return 0
+
+
+def _tell(table: TagTable, pairs: int, n_raw: int, output: str, table_path: str) -> None:
+    merged = sum(len(row.raw) for row in table.rows)
+    print(f"{output}: {len(table.rows)} tags, {pairs:,} pairs of track and tag")
+    print(f"{table_path}: {merged:,} of {n_raw:,} spellings merged into them")
+    for why, names in table.ignored.items():
+        print(f"ignored, {why}: {len(names)} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})")
+
+
+def _write_candidates(args: argparse.Namespace) -> int:
+    with _database(args.input) as db, Progress("count the tags"):
+        lists = candidates(lastfm.popularity(db), args.tag_threshold, args.percentile)
+    paths = {name: storage.join(args.output, f"{name}.txt") for name in lists}
+    _refuse(paths.values(), args.overwrite)
+    storage.make_folder(args.output)
+    for name, tags in lists.items():
+        storage.write_bytes(paths[name], "".join(f"{tag}\n" for tag in tags).encode())
+        print(f"{paths[name]}: {len(tags)} candidates")
+    return 0
+
+
+def _refuse(paths: Sequence[str], overwrite: bool) -> None:
+    for path in paths:
+        if storage.exists(path) and not overwrite:
+            raise UsageError(f"{path} is there already (--overwrite replaces it)")
+
+
+@contextlib.contextmanager
+def _database(path: str) -> Iterator[str]:
+    """A local database of the input, checked; made first where the input is CSV."""
+    if storage.exists(storage.join(path, "tags.csv")) or os.path.isdir(path):
+        with tempfile.TemporaryDirectory(prefix="orpheus-") as folder:
+            db = os.path.join(folder, "lastfm_tags.db")
+            with Progress("read the CSV tables"):
+                load_csv(path, db)
+            yield db
+        return
+    if not storage.exists(path):
+        raise UsageError(f"{path} is not there")
+    with storage.local_copy(path) as db:
+        lastfm.validate(db)
+        yield db
+
+
+if __name__ == "__main__":
+    run_command(main)
