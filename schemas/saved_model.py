@@ -34,7 +34,8 @@ class ModelInfo:
     window : int
         Samples (waveform) or frames (log-mel) of a window.
     model : dict
-        ``name`` of the architecture and its options.
+        How the model was made: a configuration in the form of :mod:`schemas.config`
+        for those of trainer.task.
     licence : str
         Under what terms the weights may be used; empty if nothing was said.
     """

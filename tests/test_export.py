@@ -17,7 +17,7 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import UsageError
 from schemas.saved_model import METADATA, read_model_info
 from tests.test_models import randomise
-from trainer.export import export_saved_model, load_tagger
+from trainer.export import export_saved_model, load_tagger, main
 from trainer.models import build_model
 from trainer.tagger import Tagger
 
@@ -296,3 +296,64 @@ def test_signatures_leave_batch_and_length_free(exported):
     assert sorted(signatures) == ["embeddings", "features", "serving_default", "taggram"]
     (_, inputs) = signatures["serving_default"].structured_input_signature
     assert inputs["audio"].shape.as_list() == [None, None] and inputs["audio"].dtype == tf.float32
+
+
+def make_job(folder):
+    """A job directory as trainer.task leaves it, with two checkpoints."""
+    facts = {"audio_format": WAVEFORM, **SPEC.to_json(), "vocabulary": ["noise", *LABELS]}
+    config = {
+        "model": {"name": "pons", "frontend": LOG_MEL, "n_filters": 1, "n_dense": 8},
+        "model-training": {"window_seconds": 1.3},
+        "tags": {"without": ["noise"]},
+        "tfrecords": facts,
+    }
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    tagger, model = make_tagger(LOG_MEL)
+    model.save(folder / "checkpoints" / "epoch-02.keras")
+    randomise(model, seed=5).save(folder / "checkpoints" / "best.keras")
+    return tagger
+
+
+def test_the_command_exports_a_checkpoint_of_a_job(tmp_path, command):
+    best = make_job(tmp_path / "job")
+    audio = noise(30_000)
+    done = command(
+        "trainer.export",
+        *("--job_dir", tmp_path / "job", "--output", tmp_path / "deep" / "1"),
+        *("--licence", "CC BY 4.0"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = load_tagger(str(tmp_path / "deep" / "1"))
+    assert (loaded.info.labels, loaded.info.window) == (LABELS, 40)
+    assert (loaded.info.spec, loaded.info.licence) == (SPEC, "CC BY 4.0")
+    np.testing.assert_allclose(
+        loaded.serve(audio)["scores"], best.serve(audio)["scores"], atol=1e-6
+    )
+    main(["--job_dir", f"{tmp_path}/job", "--checkpoint=epoch-02", "--output", f"{tmp_path}/2"])
+    early = load_tagger(str(tmp_path / "2")).serve(audio)["scores"]
+    np.testing.assert_allclose(early, shared_tagger(LOG_MEL)[0].serve(audio)["scores"], atol=1e-6)
+
+
+def test_a_bad_export_command_is_one_clear_line_and_writes_nothing(tmp_path):
+    job, output = tmp_path / "job", tmp_path / "output"
+    arguments = ["--job_dir", str(job), "--output", str(output)]
+    with pytest.raises(UsageError, match="job holds no checkpoints"):
+        main(arguments)
+    make_job(job)
+    with pytest.raises(UsageError, match="no checkpoint 'epoch-9': there are best, epoch-02"):
+        main([*arguments, "--checkpoint", "epoch-9"])
+    (job / "checkpoints" / "broken.keras").write_bytes(b"PK no zip")
+    with pytest.raises(UsageError, match="broken.keras cannot be read as a model"):
+        main([*arguments, "--checkpoint", "broken"])
+    with pytest.raises(UsageError, match="job exists and is no exported model"):
+        main([*arguments[:3], str(job)])
+    values = json.loads((job / "config.json").read_text())
+    values["model"]["frontend"] = WAVEFORM
+    (job / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UsageError, match=r"takes windows \(None, 40, 96\): that is no waveform"):
+        main(arguments)
+    (job / "config.json").unlink()
+    with pytest.raises(UsageError, match="config.json cannot be read"):
+        main(arguments)
+    assert sorted(os.listdir(tmp_path)) == ["job"]

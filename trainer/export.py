@@ -1,4 +1,7 @@
-"""Write a tagger as a SavedModel that stands alone, and read one back."""
+"""``python -m trainer.export``: write a tagger as a SavedModel that stands alone.
+
+From Python also the way back: :func:`load_tagger`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-
-import tensorflow as tf
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from schemas.audio_spec import LOG_MEL
+from schemas.command import ArgumentParser, import_tensorflow, run_command
+from schemas.config import read_config
 from schemas.errors import UsageError
 from schemas.saved_model import (
     EMBEDDINGS,
@@ -21,7 +25,71 @@ from schemas.saved_model import (
     ModelInfo,
     read_model_info,
 )
-from trainer.tagger import Tagger
+from trainer.job import BEST, CHECKPOINTS, CONFIG
+
+if TYPE_CHECKING:  # --help does not wait for TensorFlow
+    from trainer.tagger import Tagger
+
+_SUFFIX = ".keras"
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    options = ArgumentParser(
+        prog="trainer.export",
+        description="Write a checkpoint of a training as a SavedModel: raw audio in, tags out.",
+    )
+    options.add_argument("--job_dir", required=True, help="directory that trainer.task wrote")
+    options.add_argument(
+        "--checkpoint", metavar="NAME", default=BEST, help="as in JOB_DIR/checkpoints: epoch-07"
+    )
+    options.add_argument(
+        "--output", required=True, help="directory to write; an exported model there is replaced"
+    )
+    options.add_argument(
+        "--licence", default="", help="terms of use of the weights, kept inside the model"
+    )
+    return options
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the checkpoint and export it."""
+    options = parser().parse_args(argv)
+    checkpoint = find_checkpoint(options.job_dir, options.checkpoint)
+    config = read_config(os.path.join(options.job_dir, CONFIG))
+    _check_place(options.output)
+    import_tensorflow()
+    from trainer.tagger import config_tagger, read_checkpoint
+
+    tagger = config_tagger(read_checkpoint(checkpoint), config, options.licence)
+    export_saved_model(tagger, options.output)
+    print(f"exported {checkpoint} to {options.output}")
+    return 0
+
+
+def find_checkpoint(job_dir: str, name: str) -> str:
+    """Path of a checkpoint of a job.
+
+    Parameters
+    ----------
+    job_dir : str
+        Directory that trainer.task wrote.
+    name : str
+        'best', 'epoch-07', …
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name; says which there are.
+    """
+    folder = os.path.join(job_dir, CHECKPOINTS)
+    files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    names = [file.removesuffix(_SUFFIX) for file in files if not file.startswith(".")]
+    if not names:
+        raise UsageError(f"{job_dir} holds no checkpoints; trainer.task writes them")
+    if name not in names:
+        raise UsageError(f"{job_dir} has no checkpoint {name!r}: there are {', '.join(names)}")
+    return os.path.join(folder, name + _SUFFIX)
 
 
 def export_saved_model(tagger: Tagger, directory: str) -> None:
@@ -43,8 +111,8 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
     UsageError
         If something else is there.
     """
-    if os.path.lexists(directory) and not _replaceable(directory):
-        raise UsageError(f"{directory} exists and is no exported model: choose another place")
+    _check_place(directory)
+    tf = import_tensorflow()
     parent = os.path.dirname(os.path.abspath(directory))
     os.makedirs(parent, exist_ok=True)
     work = tempfile.mkdtemp(prefix=".export-", dir=parent)
@@ -66,10 +134,12 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
         shutil.rmtree(work)
 
 
-def _replaceable(directory: str) -> bool:
-    return os.path.isfile(os.path.join(directory, METADATA)) or (
-        os.path.isdir(directory) and not os.listdir(directory)
-    )
+def _check_place(directory: str) -> None:
+    """A directory can be written if it is not there, empty or an exported model."""
+    if not os.path.lexists(directory) or os.path.isfile(os.path.join(directory, METADATA)):
+        return
+    if not os.path.isdir(directory) or os.listdir(directory):
+        raise UsageError(f"{directory} exists and is no exported model: choose another place")
 
 
 class LoadedTagger:
@@ -85,18 +155,24 @@ class LoadedTagger:
 
     def __init__(self, directory: str) -> None:
         self.info: ModelInfo = read_model_info(directory)
-        self._module = tf.saved_model.load(directory)  # holds the variables alive
-        signatures = self._module.signatures
-        self.serve = _positional(signatures[SERVE], "audio")
-        self.taggram = _positional(signatures[TAGGRAM], "audio")
-        self.embeddings = _positional(signatures[EMBEDDINGS], "audio")
-        if FEATURES in signatures:
-            self.features = _positional(signatures[FEATURES], "spectrogram")
+        self._module = import_tensorflow().saved_model.load(directory)
+        self.serve = self._method(SERVE, "audio")
+        self.taggram = self._method(TAGGRAM, "audio")
+        self.embeddings = self._method(EMBEDDINGS, "audio")
+        if FEATURES in self._module.signatures:
+            self.features = self._method(FEATURES, "spectrogram")
 
+    def _method(self, signature: str, argument: str) -> Callable:
+        """A signature (keywords and tensors only) as a method of one array."""
+        tf = import_tensorflow()
+        module = self._module  # a signature alone does not keep its variables alive
 
-def _positional(signature: Callable, name: str) -> Callable:
-    """A signature (keywords and tensors only) as a method of one array."""
-    return lambda values: signature(**{name: tf.convert_to_tensor(values, tf.float32)})
+        def call(values):
+            return module.signatures[signature](
+                **{argument: tf.convert_to_tensor(values, tf.float32)}
+            )
+
+        return call
 
 
 def load_tagger(directory: str) -> LoadedTagger:
@@ -113,3 +189,7 @@ def load_tagger(directory: str) -> LoadedTagger:
         If it is none.
     """
     return LoadedTagger(directory)
+
+
+if __name__ == "__main__":
+    run_command(main)

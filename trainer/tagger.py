@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import zipfile
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.config import Config, select_tags
 from schemas.errors import UsageError
 from schemas.saved_model import ModelInfo
+from trainer import layers  # noqa: F401  Keras must know our layers to read a checkpoint
 from trainer.frontend import clip_floor, log_mel
 from trainer.windows import cut_windows, least_samples, pad_clips, window_starts
 
@@ -39,7 +42,7 @@ class Tagger:
     labels : list of str
         Tag names in the order of the scores.
     model_config : dict
-        ``name`` of the architecture and its options, for the record.
+        How the model was made, for the record.
     licence : str
         Under what terms the weights may be used.
 
@@ -169,3 +172,48 @@ class Tagger:
 
     def _tags(self) -> tf.Tensor:
         return tf.constant(self.info.labels)
+
+
+def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagger:
+    """The tagger of a model that was trained under a resolved configuration.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Its input shape gives the window.
+    config : Config
+        As a job directory's ``config.json`` holds it.
+    licence : str
+        Under what terms the weights may be used.
+
+    Raises
+    ------
+    UsageError
+        If the model has not the outputs or the front end of the configuration.
+    """
+    labels, _ = select_tags(config.tags, config.tfrecords.vocabulary)
+    frontend = config.model.frontend
+    if len(model.input_shape) != (2 if frontend == WAVEFORM else 3):
+        raise UsageError(f"the model takes windows {model.input_shape}: that is no {frontend}")
+    window = model.input_shape[1]
+    return Tagger(model, config.tfrecords.spec, frontend, window, labels, config.to_json(), licence)
+
+
+def read_checkpoint(path: str) -> keras.Model:
+    """Read a model that a training saved.
+
+    Parameters
+    ----------
+    path : str
+        A ``.keras`` file.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or damaged.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{path} cannot be read as a model: {reason}") from error
