@@ -2,9 +2,11 @@
 
 import collections
 import csv
+import fcntl
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import sqlite3
@@ -18,6 +20,8 @@ import pytest
 
 from beam_pipelines import build
 from beam_pipelines.audio import load_clip, log_mel
+from schemas.command import run_command
+from schemas.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.conftest import ROOT
 from tests.corpora import CORPUS_TAGS, build_command, contents, mini_options, msd_options
@@ -209,6 +213,36 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(fixtures_dir, mini, tmp
     assert contents(output) == contents(mini)
 
 
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(fixtures_dir, mini, tmp_path):
+    output = tmp_path / "full"
+    limit = 3_000_000  # bytes a file may have: shards of four clips do not fit
+    options = mini_options(fixtures_dir, output)
+    result = subprocess.run(
+        build_command(*options),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    errors = [line for line in result.stderr.splitlines() if not line.startswith(("plan", "write"))]
+    assert result.returncode == 1
+    assert len(errors) == 1 and "File too large" in errors[0], result.stderr
+    assert not (output / "dataset.json").exists()
+    assert list(output.glob("*/*.tmp")) == []
+    assert build.main(options) == 0
+    assert contents(output) == contents(mini)
+
+
+def test_a_second_run_on_the_same_output_stops(fixtures_dir, mini):
+    holder = os.open(mini, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(UsageError, match="another run is writing"):
+            build.main(mini_options(fixtures_dir, mini))
+    finally:
+        os.close(holder)
+
+
 def test_log_mel_frames(fixtures_dir, tmp_path, command):
     output = tmp_path / "log-mel"
     more = ["--audio_format", "log-mel-spectrogram", "--n_fft", "512", "--hop_length", "256"]
@@ -312,8 +346,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
         path.chmod(0o755)
     spoil(folder)
-    from schemas.command import run_command
-
     with pytest.raises(SystemExit) as stopped:
         run_command(build.main, [*msd_options(folder, output), *more])
     stdout, stderr = capfd.readouterr()
@@ -325,8 +357,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(
 
 
 def test_another_data_set_is_refused_and_overwrite_deletes_only_its_own(fixtures_dir, tmp_path):
-    from schemas.errors import UsageError
-
     output = tmp_path / "out"
     options = mini_options(fixtures_dir, output)
     assert build.main(options) == 0
