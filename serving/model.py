@@ -5,39 +5,14 @@ Nothing of the trainer is imported; TensorFlow is, but only when a model is load
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from schemas.command import import_tensorflow
 from schemas.errors import RunError, UsageError
 from schemas.saved_model import SERVE
-
-SAVED_MODEL = "saved_model.pb"
-
-
-def find_saved_model(path: str) -> str:
-    """Directory of a SavedModel, given it, a directory of versions or a job directory.
-
-    Of several versions the highest is taken.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
-    if os.path.isfile(os.path.join(path, SAVED_MODEL)):
-        return path
-    for parent in (path, os.path.join(path, "export")):
-        names = os.listdir(parent) if os.path.isdir(parent) else []
-        for version in sorted((name for name in names if name.isdecimal()), key=int, reverse=True):
-            if os.path.isfile(os.path.join(parent, version, SAVED_MODEL)):
-                return os.path.join(parent, version)
-    raise UsageError(
-        f"{path} holds no SavedModel ({SAVED_MODEL} there, in export/ or in a numbered version); "
-        "trainer.task writes one to JOB_DIR/export/1"
-    )
 
 
 def load_signature(path: str, name: str = SERVE) -> Callable[[np.ndarray], dict[str, Any]]:
@@ -63,7 +38,7 @@ def load_signature(path: str, name: str = SERVE) -> Callable[[np.ndarray], dict[
     RunError
         From the callable, if the model fails on its audio.
     """
-    import tensorflow as tf  # seconds of start: only who loads a model pays them
+    tf = import_tensorflow()
 
     try:
         model = tf.saved_model.load(path)

@@ -19,9 +19,9 @@ from beam_pipelines.audio import load_clip
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.command import ArgumentParser, run_command
 from schemas.errors import RunError, UsageError
-from schemas.saved_model import ModelInfo, read_model_info
+from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
 from serving.inputs import find_audio
-from serving.model import find_saved_model, load_signature
+from serving.model import load_signature
 
 BEST = 10  # tags of a file that the terminal shows
 Clip = tuple[str, np.ndarray | None, str | None]  # path, audio, error

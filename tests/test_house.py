@@ -1,0 +1,112 @@
+"""The house rules that a machine can check: imports, commands' help, sizes of files."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = ("schemas", "beam_pipelines", "trainer", "serving")
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "beam_pipelines": {"schemas", "beam_pipelines"},
+    "trainer": {"schemas", "trainer"},
+    "serving": {"schemas", "beam_pipelines", "serving"},
+}
+SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+COMMANDS = [module_of(path) for path in SOURCES if "\n    run_command(" in path.read_text()]
+
+
+@pytest.fixture(scope="session")
+def answers():
+    """(stdout, stderr, exit code) by command and option; they run side by side."""
+    running = {
+        (command, option): subprocess.Popen(
+            [sys.executable, "-m", command, option],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for command in COMMANDS
+        for option in ("--help", "--no_such_option")
+    }
+    return {
+        key: (*process.communicate(timeout=300), process.returncode)
+        for key, process in running.items()
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_arrows_point_down(package):
+    wrong = []
+    for path in SOURCES:
+        if path.relative_to(ROOT).parts[0] != package:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                names = [node.module]
+            for name in names:
+                if name.split(".")[0] in set(PACKAGES) - MAY_IMPORT[package]:
+                    wrong.append(f"{module_of(path)} imports {name}")
+    assert wrong == []
+
+
+def test_what_workers_import_is_light():
+    """Neither TensorFlow nor Beam comes with what decodes audio, nor with the service."""
+    heavy = "{'tensorflow', 'keras', 'librosa', 'numba', 'apache_beam'} & set(sys.modules)"
+    checks = {
+        "beam_pipelines.audio": heavy,
+        "serving.predict": heavy,
+        "schemas.saved_model": heavy,
+        "beam_pipelines.build": "{'tensorflow', 'keras', 'librosa'} & set(sys.modules)",
+    }
+    for module, expression in checks.items():
+        code = f"import sys, {module}; sys.stdout.write(repr({expression}))"
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+        assert (module, result.stdout, result.stderr) == (module, "set()", "")
+
+
+def test_commands_are_found():
+    assert {"beam_pipelines.build", "beam_pipelines.sample", "serving.predict"} <= set(COMMANDS)
+    assert {"trainer.task", "trainer.evaluate"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, answers):
+    out, err, code = answers[command, "--help"]
+    assert (code, err) == (0, "")
+    assert re.match(rf"usage: (python -m )?{re.escape(command)} ", out)
+    options = re.findall(r"--([a-zA-Z][\w-]*)", out.split("\n\n")[0])
+    assert options and not [option for option in options if "-" in option]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_wrong_options_are_one_line(command, answers):
+    out, err, code = answers[command, "--no_such_option"]
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: .*\n", err)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_sizes(path):
+    """No file over 400 lines and no function over 60, its docstring aside."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            docstring = (ast.get_docstring(node, clean=False) or "").count("\n")
+            assert node.end_lineno - node.lineno - docstring < 60, node.name
