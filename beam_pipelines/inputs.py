@@ -16,8 +16,11 @@ from typing import Any
 import pyarrow as pa
 import soundfile
 
-from beam_pipelines import join, lastfm, msd, plan, storage
-from beam_pipelines.listing import Listing, list_audio
+from beam_pipelines import join, lastfm, msd, options, plan, storage
+from beam_pipelines.listing import AudioFile, Listing, list_audio
+from beam_pipelines.progress import Progress
+from beam_pipelines.scan_table import read_scan
+from beam_pipelines.silence import Limits, SilenceStats, failed_filter, failure_detail
 from beam_pipelines.tag_cleaning import clean_table, raw_to_clean
 from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.errors import UsageError
@@ -26,7 +29,7 @@ from schemas.errors import UsageError
 _VERSIONED = ("librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
 _UNSHAPING = {
     *("audio_dir", "msd_summary", "lastfm_db", "mismatches", "duplicates", "output"),
-    *("overwrite", "dry_run", "verbose", "tag_lists", "split"),
+    *("overwrite", "dry_run", "verbose", "tag_lists", "split", "scan"),
 }
 
 
@@ -38,6 +41,8 @@ class Inputs:
     ----------
     listing : Listing
         Audio files.
+    scan : pa.Table or None
+        What an earlier scan measured; None without one.
     n_songs, n_tids : int
         Rows of the summary, tracks in the tag database.
     raw_to_clean : mapping or None
@@ -55,6 +60,7 @@ class Inputs:
     """
 
     listing: Listing
+    scan: pa.Table | None
     n_songs: int
     n_tids: int
     raw_to_clean: Mapping[int, str] | None
@@ -85,9 +91,7 @@ class Inputs:
     def to_join(self, args: argparse.Namespace, work: str) -> plan.JoinInputs:
         """What the join reads; puts the listing into the work folder."""
         listing = storage.join(work, "listing.parquet")
-        files = self.listing.files
-        columns = {"path": [file.path for file in files], "size": [file.size for file in files]}
-        storage.write_table(listing, pa.table(columns))
+        storage.write_table(listing, judge_files(self.listing, self.scan, options.limits(args)))
         return plan.JoinInputs(
             listing=listing,
             n_files=self.n_files,
@@ -102,7 +106,7 @@ class Inputs:
             split=self.split,
             split_by=self.options["split"],
             split_percent=args.split_percent,
-            rules=join.Rules(args.keep_untagged, self.split is not None, args.min_file_size),
+            rules=join.Rules(args.keep_untagged, self.split is not None),
         )
 
 
@@ -122,7 +126,9 @@ def look(args: argparse.Namespace) -> Inputs:
     split = None
     if args.split not in ("artist", "track"):
         split = msd.parse_split(storage.read_text(args.split, "--split"), args.split)
-    listing = list_audio(args.audio_dir)
+    scan = read_scan(args.scan, "--scan") if args.scan else None
+    with Progress("list the audio files"):
+        listing = list_audio(args.audio_dir) if args.audio_dir else list_scan(scan)
     with storage.local_copy(_there(args.lastfm_db, "--lastfm_db")) as db:
         lastfm.validate(db)
         n_tids = lastfm.n_tids(db)
@@ -140,6 +146,7 @@ def look(args: argparse.Namespace) -> Inputs:
     plan_id = _hash([shaping, fingerprints, versions])
     return Inputs(
         listing=listing,
+        scan=scan,
         n_songs=n_songs,
         n_tids=n_tids,
         raw_to_clean=mapping,
@@ -150,6 +157,41 @@ def look(args: argparse.Namespace) -> Inputs:
         fingerprints=fingerprints | {"versions": versions},
         plan_id=plan_id,
     )
+
+
+def list_scan(scan: pa.Table) -> Listing:
+    """The files that a scan kept, as if they had just been listed."""
+    columns = (scan[name].to_pylist() for name in AudioFile._fields)
+    return Listing(sorted(map(AudioFile, *columns)), ignored=0)
+
+
+def judge_files(listing: Listing, scan: pa.Table | None, limits: Limits) -> pa.Table:
+    """Listed files with the audio filter that they fail, where that is known by now.
+
+    A scan's row holds for a file whose path, size and time of change are still the same.
+
+    Returns
+    -------
+    pa.Table
+        The fields of :class:`beam_pipelines.join.ListedFile`.
+    """
+    measured = {}
+    if scan is not None:
+        names = [field.name for field in dataclasses.fields(SilenceStats)]
+        rows = scan.select([*AudioFile._fields, *(n for n in names if n in scan.column_names)])
+        for row in rows.to_pylist():
+            measured[AudioFile(*(row.pop(name) for name in AudioFile._fields))] = row
+    files = []
+    for file in listing.files:
+        row = measured.get(file)
+        stats = SilenceStats(**row, is_silent=False) if row is not None else None
+        reason = failed_filter(file.size, stats, limits)
+        detail = failure_detail(reason, stats, limits) if reason else ""
+        files.append((file.path, file.size, reason, detail))
+    types = (pa.string(), pa.int64(), pa.string(), pa.string())
+    columns = zip(*files, strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    return pa.table(arrays, names=list(join.ListedFile._fields))
 
 
 def _there(path: str, option: str) -> str:
@@ -182,6 +224,7 @@ def _fingerprints(
     tables = {
         name: storage.sha256(path) if path else None
         for name, path in (
+            ("scan", args.scan),
             ("msd_summary", args.msd_summary),
             ("lastfm_db", args.lastfm_db),
             ("mismatches", args.mismatches),

@@ -28,6 +28,27 @@ class Candidate(NamedTuple):
     split: str
 
 
+class ListedFile(NamedTuple):
+    """An audio file, and what is known against it before it is decoded.
+
+    Attributes
+    ----------
+    path : str
+        Under the audio root.
+    size : int
+        Bytes.
+    reason : str or None
+        The audio filter that its size, or an earlier scan, says it fails.
+    detail : str
+        What was measured.
+    """
+
+    path: str
+    size: int
+    reason: str | None = None
+    detail: str = ""
+
+
 class Rules(NamedTuple):
     """What the plan lets through.
 
@@ -37,13 +58,10 @@ class Rules(NamedTuple):
         Whether a track without a tag is a candidate.
     split_file : bool
         Whether a file names the part of every track.
-    min_file_size : int
-        Bytes that a file must exceed; 0 for any.
     """
 
     keep_untagged: bool
     split_file: bool
-    min_file_size: int
 
 
 def reject_pair(
@@ -55,8 +73,8 @@ def reject_pair(
 
 
 def match_id(
-    number: int, files: Sequence[tuple[str, int]], songs: Sequence[Song]
-) -> tuple[tuple[Song, str, int] | None, list[Reject]]:
+    number: int, files: Sequence[ListedFile], songs: Sequence[Song]
+) -> tuple[tuple[Song, ListedFile] | None, list[Reject]]:
     """Join the files and the summary rows of one 7digital id.
 
     An id on several files or several rows is ambiguous: which file belongs to
@@ -66,20 +84,20 @@ def match_id(
     ----------
     number : int
         The 7digital id.
-    files : sequence of (path, bytes)
+    files : sequence of ListedFile
         Files of that id.
     songs : sequence of Song
         Summary rows of that id.
 
     Returns
     -------
-    pair : (Song, path, bytes) or None
+    pair : (Song, ListedFile) or None
         The one pair, if there is one.
     rejects : list of Reject
         All others.
     """
     if number > 0 and len(files) == 1 and len(songs) == 1:
-        return (songs[0], *files[0]), []
+        return (songs[0], files[0]), []
     if number <= 0:
         song_reason, file_reason = Reason.NO_7DIGITALID, Reason.NOT_IN_SUMMARY
     elif not songs:
@@ -92,13 +110,13 @@ def match_id(
     if file_reason is not Reason.AMBIGUOUS_7DIGITALID:
         detail = "0 is no 7digital id" if number <= 0 else ""
     return None, [
-        *(Reject(FILE, path, None, number, file_reason, detail) for path, _ in files),
+        *(Reject(FILE, file.path, None, number, file_reason, detail) for file in files),
         *(Reject(SONG, None, song.track_id, number, song_reason, detail) for song in songs),
     ]
 
 
 def check_track(
-    pairs: Sequence[tuple[Song, str, int]],
+    pairs: Sequence[tuple[Song, ListedFile]],
     tags: Sequence[str] | None,
     mismatch: bool,
     part: str | None,
@@ -108,7 +126,7 @@ def check_track(
 
     Parameters
     ----------
-    pairs : sequence of (Song, path, bytes)
+    pairs : sequence of (Song, ListedFile)
         Matched pairs of this track id; more than one is ambiguous.
     tags : sequence of str or None
         Tags of the track.
@@ -128,11 +146,11 @@ def check_track(
         detail = f"{len(pairs)} summary rows"
         rejects = [
             reject
-            for song, path, _ in pairs
-            for reject in reject_pair(song, path, Reason.AMBIGUOUS_TRACK_ID, detail)
+            for song, file in pairs
+            for reject in reject_pair(song, file.path, Reason.AMBIGUOUS_TRACK_ID, detail)
         ]
         return None, rejects
-    song, path, size = pairs[0]
+    song, file = pairs[0]
     reason, detail = None, ""
     if mismatch:
         reason = Reason.MISMATCH
@@ -140,13 +158,13 @@ def check_track(
         reason = Reason.NO_TAG
     elif rules.split_file and part is None:
         reason, detail = Reason.NO_SPLIT, "not in the split file"
-    elif size == 0:
+    elif file.size == 0:
         reason = Reason.EMPTY_FILE
-    elif rules.min_file_size and size <= rules.min_file_size:
-        reason, detail = Reason.TOO_SMALL, f"{size} bytes, not over {rules.min_file_size}"
+    elif file.reason is not None:
+        reason, detail = Reason(file.reason), file.detail
     if reason is not None:
-        return None, reject_pair(song, path, reason, detail)
-    return Candidate(*song, path, size, list(tags or ()), part or ""), []
+        return None, reject_pair(song, file.path, reason, detail)
+    return Candidate(*song, file.path, file.size, list(tags or ()), part or ""), []
 
 
 def order_copies(copies: Iterable[Candidate]) -> list[Candidate]:

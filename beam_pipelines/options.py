@@ -28,7 +28,12 @@ def build_parser() -> ArgumentParser:
 
 
 def _add_inputs(group) -> None:
-    group.add_argument("--audio_dir", required=True, help="root of the 7digital audio")
+    group.add_argument("--audio_dir", help="root of the 7digital audio")
+    group.add_argument(
+        "--scan",
+        help="table of beam_pipelines.scan: files whose size and time of change it still has are "
+        "judged by it and not decoded in vain; with --dry_run it stands in for --audio_dir too",
+    )
     group.add_argument("--msd_summary", required=True, help="msd_summary_file.h5")
     group.add_argument("--lastfm_db", required=True, help="lastfm_tags.db")
     group.add_argument("--mismatches", help="sid_mismatches.txt: tracks that are not trusted")
@@ -162,6 +167,8 @@ def check_together(args: argparse.Namespace) -> None:
     UsageError
         Naming them.
     """
+    if not args.audio_dir and not (args.scan and args.dry_run):
+        raise UsageError("--audio_dir is missing (only --scan with --dry_run can do without)")
     if args.tag_pool_threshold > args.tag_threshold:
         raise UsageError(
             f"--tag_pool_threshold {args.tag_pool_threshold} is over --tag_threshold "

@@ -16,7 +16,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_pipelines import join, lastfm, msd, storage
-from beam_pipelines.join import Candidate, Rules
+from beam_pipelines.join import Candidate, ListedFile, Rules
 from beam_pipelines.listing import parse_7digitalid
 from schemas import tables
 from schemas.rejects import FILE, Reason, Reject
@@ -51,7 +51,7 @@ class JoinInputs:
     Attributes
     ----------
     listing : str
-        Parquet file of the listed files (path, size).
+        Parquet file of the listed files: the fields of ``join.ListedFile``.
     n_files : int
         Its rows.
     summary : str
@@ -120,13 +120,14 @@ class ReadListing(_ReadFile):
 
     def process(self, rows: tuple[int, int]):
         table = storage.read_table(self.local).slice(rows[0], rows[1] - rows[0])
-        for path, size in zip(table["path"].to_pylist(), table["size"].to_pylist(), strict=True):
-            number = parse_7digitalid(path)
+        columns = (table[name].to_pylist() for name in ListedFile._fields)
+        for file in map(ListedFile, *columns):
+            number = parse_7digitalid(file.path)
             if number is None:
-                reject = Reject(FILE, path, None, None, Reason.BAD_NAME)
+                reject = Reject(FILE, file.path, None, None, Reason.BAD_NAME)
                 yield pvalue.TaggedOutput(REJECTS, _pack(reject))
             else:
-                yield number, (path, size)
+                yield number, tuple(file)
 
 
 class ReadSongs(_ReadFile):
@@ -156,12 +157,13 @@ class MatchIds(beam.DoFn):
     def process(self, element):
         number, found = element
         songs = sorted(msd.Song(*song) for song in found["songs"])
-        pair, rejects = join.match_id(number, sorted(found["files"]), songs)
+        files = sorted(ListedFile(*file) for file in found["files"])
+        pair, rejects = join.match_id(number, files, songs)
         for reject in rejects:
             yield pvalue.TaggedOutput(REJECTS, _pack(reject))
         if pair is not None:
-            song, path, size = pair
-            yield song.track_id, (tuple(song), path, size)
+            song, file = pair
+            yield song.track_id, (tuple(song), tuple(file))
 
 
 class CheckTracks(beam.DoFn):
@@ -172,7 +174,7 @@ class CheckTracks(beam.DoFn):
 
     def process(self, element):
         track_id, found = element
-        pairs = sorted((msd.Song(*song), path, size) for song, path, size in found["pairs"])
+        pairs = sorted((msd.Song(*song), ListedFile(*file)) for song, file in found["pairs"])
         if not pairs:
             return
         candidate, rejects = join.check_track(

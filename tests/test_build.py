@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from beam_pipelines import build
+from beam_pipelines import build, scan
 from beam_pipelines.audio import load_clip, log_mel
 from schemas.command import run_command
 from schemas.errors import UsageError
@@ -270,6 +270,34 @@ def test_log_mel_frames(fixtures_dir, tmp_path, command):
     moments = dataset.data["moments"]["train"]
     assert moments["count"] == count
     np.testing.assert_allclose(moments["mean"], total / count, rtol=1e-9)
+
+
+def test_a_scan_spares_the_second_look_and_writes_the_same_tracks(
+    fixtures_dir, mini, tmp_path, capsys
+):
+    table = tmp_path / "audio.parquet"
+    audio = fixtures_dir / "mini-msd" / "7digital"
+    assert scan.main(["--audio_dir", str(audio), "--output", str(table)]) == 0
+    output = tmp_path / "out"
+    options = mini_options(fixtures_dir, output)
+    capsys.readouterr()
+    assert build.main([*options, "--scan", str(table)]) == 0
+    printed = capsys.readouterr()
+    # 25 songs, and three silent clips: a scan's rejects say nothing of a file's time of change
+    assert "write: clips: 28 of 28" in printed.err
+    same = ("track_id", "path", "split", "duration", "silence_detail", "probe_bit_rate")
+    tracks = [
+        sorted([row[k] for k in same] for row in rows(it / "tracks.parquet"))
+        for it in (output, mini)
+    ]
+    assert tracks[0] == tracks[1]
+    manifest = json.loads((fixtures_dir / "mini-msd" / "audio_manifest.json").read_text())
+    accounts_close(output, {row["path"] for row in manifest}, n_songs=120)
+    without_audio = [option for option in options if option not in ("--audio_dir", str(audio))]
+    assert build.main([*without_audio, "--scan", str(table), "--dry_run"]) == 0
+    assert "planned: 23 train, 1 validation, 1 test songs" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--audio_dir is missing"):
+        build.main([*without_audio, "--scan", str(table)])
 
 
 def test_dry_run_writes_nothing(fixtures_dir, tmp_path, capsys):

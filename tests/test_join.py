@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from beam_pipelines import join, msd
 from beam_pipelines.deal import MOST_SONGS_A_SHARD, shard_advice, shard_names
-from beam_pipelines.join import Candidate, Rules
+from beam_pipelines.join import Candidate, ListedFile, Rules
 from schemas.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import Reason
 
-RULES = Rules(keep_untagged=False, split_file=False, min_file_size=0)
+RULES = Rules(keep_untagged=False, split_file=False)
+SMALL = ListedFile("p", 9, "too_small", "not over 9 bytes")
 
 
 def song(track_id="TRAAAAA128F0000001", number=7):
@@ -25,8 +26,8 @@ def candidate(track_id="TRAAAAA128F0000001", size=10, split="", artist_id="AR"):
 
 
 def test_one_file_and_one_song_are_a_pair():
-    pair, rejects = join.match_id(7, [("0/7.clip.mp3", 5)], [song()])
-    assert pair == (song(), "0/7.clip.mp3", 5)
+    pair, rejects = join.match_id(7, [ListedFile("0/7.clip.mp3", 5)], [song()])
+    assert pair == (song(), ListedFile("0/7.clip.mp3", 5))
     assert rejects == []
 
 
@@ -44,34 +45,41 @@ def test_one_file_and_one_song_are_a_pair():
 def test_all_that_share_an_id_in_vain_are_rejected(
     number, n_files, n_songs, file_reason, song_reason
 ):
-    files = [(f"{i}.clip.mp3", 1) for i in range(n_files)]
+    files = [ListedFile(f"{i}.clip.mp3", 1) for i in range(n_files)]
     songs = [song(f"TRAAAAA128F000000{i}", number) for i in range(n_songs)]
     pair, rejects = join.match_id(number, files, songs)
     assert pair is None
     assert [(r.kind, r.path, r.track_id, r.reason) for r in rejects] == [
-        *(("file", path, None, file_reason) for path, _ in files),
+        *(("file", file.path, None, file_reason) for file in files),
         *(("song", None, s.track_id, song_reason) for s in songs),
     ]
 
 
 @pytest.mark.parametrize(
-    ("tags", "mismatch", "part", "size", "rules", "reason"),
+    ("tags", "mismatch", "part", "file", "rules", "reason"),
     [
-        (["rock"], False, None, 9, RULES, None),
-        (["rock"], True, None, 9, RULES, Reason.MISMATCH),
-        ([], False, None, 9, RULES, Reason.NO_TAG),
-        ([], False, None, 9, RULES._replace(keep_untagged=True), None),
-        (["rock"], False, None, 9, RULES._replace(split_file=True), Reason.NO_SPLIT),
-        (["rock"], False, "test", 9, RULES._replace(split_file=True), None),
-        (["rock"], False, None, 0, RULES, Reason.EMPTY_FILE),
-        (["rock"], False, None, 9, RULES._replace(min_file_size=9), Reason.TOO_SMALL),
-        (["rock"], False, None, 10, RULES._replace(min_file_size=9), None),
+        (["rock"], False, None, ListedFile("p", 9), RULES, None),
+        (["rock"], True, None, ListedFile("p", 9), RULES, Reason.MISMATCH),
+        ([], False, None, ListedFile("p", 9), RULES, Reason.NO_TAG),
+        ([], False, None, ListedFile("p", 9), RULES._replace(keep_untagged=True), None),
+        (
+            ["rock"],
+            False,
+            None,
+            ListedFile("p", 9),
+            RULES._replace(split_file=True),
+            Reason.NO_SPLIT,
+        ),
+        (["rock"], False, "test", ListedFile("p", 9), RULES._replace(split_file=True), None),
+        (["rock"], False, None, ListedFile("p", 0), RULES, Reason.EMPTY_FILE),
+        (["rock"], False, None, SMALL, RULES, Reason.TOO_SMALL),
+        ([], False, None, SMALL, RULES, Reason.NO_TAG),
     ],
 )
-def test_metadata_alone_rule_a_track_out(tags, mismatch, part, size, rules, reason):
-    found, rejects = join.check_track([(song(), "p", size)], tags, mismatch, part, rules)
+def test_metadata_alone_rule_a_track_out(tags, mismatch, part, file, rules, reason):
+    found, rejects = join.check_track([(song(), file)], tags, mismatch, part, rules)
     if reason is None:
-        assert found == Candidate(*song(), "p", size, tags, part or "")
+        assert found == Candidate(*song(), "p", file.size, tags, part or "")
         assert rejects == []
     else:
         assert found is None
@@ -82,7 +90,7 @@ def test_metadata_alone_rule_a_track_out(tags, mismatch, part, size, rules, reas
 
 
 def test_a_repeated_track_id_rejects_all_its_rows():
-    pairs = [(song(number=7), "a", 1), (song(number=8), "b", 1)]
+    pairs = [(song(number=7), ListedFile("a", 1)), (song(number=8), ListedFile("b", 1))]
     found, rejects = join.check_track(pairs, ["rock"], False, None, RULES)
     assert found is None
     assert [(r.kind, r.path, r.reason) for r in rejects] == [
