@@ -283,6 +283,16 @@ def test_sounding_intervals_are_librosas(mono):
     )
 
 
+@pytest.mark.parametrize("n_samples", [5000, 5120, 5121])
+@pytest.mark.parametrize("sounding", [slice(-100, None), slice(0, 100), slice(2500, 2600)])
+def test_a_click_is_found_where_librosa_finds_it(n_samples, sounding):
+    mono = np.zeros(n_samples, np.float32)
+    mono[sounding] = 0.5
+    stats = measure_silence(mono, 1)
+    split = librosa.effects.split(mono, top_db=60, frame_length=2048, hop_length=512)
+    assert [[stats.audio_start, stats.audio_end]] == split.tolist()
+
+
 # Laws
 
 

@@ -117,6 +117,11 @@ def test_every_id_is_read_from_its_name(number):
     assert parse_7digitalid(f"any/folder/{number}.clip.mp3") == number
 
 
+def test_an_id_must_fit_a_column():
+    assert parse_7digitalid("9" * 18 + ".clip.mp3") == 10**18 - 1
+    assert parse_7digitalid("1" + "0" * 18 + ".clip.mp3") is None
+
+
 @given(st.from_regex(r"\d{1,20}\.clip\.mp3", fullmatch=True) | st.text())
 def test_a_name_means_its_id_only_in_one_spelling(name):
     number = parse_7digitalid("x/" + name)

@@ -281,7 +281,7 @@ def test_what_is_no_scan_is_refused(tmp_path):
             read_scan(str(tmp_path / "nowhere" / name), "--scan")
 
 
-def test_a_failing_step_is_named_in_one_line():
+def test_a_failing_step_is_named_in_one_line_and_no_traceback_shown(capsys):
     def fail(element):
         raise OSError(28, f"no space for {element}")
 
@@ -295,3 +295,4 @@ def test_a_failing_step_is_named_in_one_line():
         assert str(caught.value) == (
             "the pipeline stopped: OSError: [Errno 28] no space for 7 [while running 'Keep it']"
         )
+        assert capsys.readouterr().err == ""
