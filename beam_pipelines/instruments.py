@@ -150,7 +150,9 @@ def kick(rate: int, pitch: float = 33.0, seconds: float = 0.28) -> np.ndarray:
     return (sound * envelope(len(time), rate, 0.001)).astype(np.float32)
 
 
-def snare(rate: int, noise: np.random.Generator, pitch: float = 55.0, rattle: float = 0.7):
+def snare(
+    rate: int, noise: np.random.Generator, pitch: float = 55.0, rattle: float = 0.7
+) -> np.ndarray:
     """A snare drum: a short tone and noise (`rattle` is the noise's share)."""
     n = int(0.22 * rate)
     time = np.arange(n) / rate
@@ -159,7 +161,9 @@ def snare(rate: int, noise: np.random.Generator, pitch: float = 55.0, rattle: fl
     return ((1 - rattle) * body + 0.6 * rattle * hiss).astype(np.float32)
 
 
-def cymbal(rate: int, noise: np.random.Generator, seconds: float, low: float = 6000.0):
+def cymbal(
+    rate: int, noise: np.random.Generator, seconds: float, low: float = 6000.0
+) -> np.ndarray:
     """A hi-hat (0.05 s closed, 0.25 s open), a ride or a crash (1 s and more).
 
     Parameters
@@ -262,9 +266,9 @@ def reverb(
 
 
 def tape(sound: np.ndarray, rate: int, corner: float, noise: np.random.Generator) -> np.ndarray:
-    """A worn cassette: nothing over `corner` Hz, nothing under 150 Hz, hiss and crackle."""
+    """A worn cassette: nothing over `corner` Hz, nothing under 80 Hz, hiss and crackle."""
     level = np.sqrt(np.mean(sound**2))
-    worn = highpass(lowpass(np.tanh(1.5 * sound), rate, corner, 6), rate, 150)
+    worn = highpass(lowpass(np.tanh(1.5 * sound), rate, corner, 6), rate, 80)
     hiss = 0.06 * noise.standard_normal(len(sound), dtype=np.float32)
     crackle = noise.random(len(sound), dtype=np.float32) < 8.0 / rate
     hiss[crackle] += noise.uniform(-3, 3, int(crackle.sum())).astype(np.float32)

@@ -55,7 +55,9 @@ def build_parser() -> ArgumentParser:
         epilog=f"{DESCRIPTION} in DIR lists the clips, their tags and every planted trouble. "
         "Exit codes: 0 done, 1 failed, 2 wrong arguments.",
     )
-    parser.add_argument("dir", metavar="DIR", help="directory to write; new or empty")
+    parser.add_argument(
+        "dir", metavar="DIR", help="directory to write; new, empty, or with the same corpus"
+    )
     parser.add_argument(
         "--clips",
         type=int,
@@ -78,10 +80,34 @@ def main(argv: Sequence[str]) -> int:
     args = build_parser().parse_args(argv)
     corpus = plan_corpus(args.clips, args.seed)
     root = pathlib.Path(args.dir)
+    if not args.overwrite and is_finished(root, describe(corpus, args.seed)):
+        print(f"{args.dir} is finished already, from the same options")
+        print(next_command(args.dir, corpus))
+        return 0
+    if "MP3" not in soundfile.available_formats():
+        raise RunError(
+            f"libsndfile {soundfile.__libsndfile_version__} cannot write MP3: "
+            "install 1.1 or later (pip's soundfile brings one)"
+        )
     claim(root, args.overwrite)
     write_sample(root, corpus, args.seed, os.cpu_count() or 1)
-    print(summary(args.dir, corpus))
+    tags = {tag for song in corpus.tracks for tag in song.artist.tags}
+    print(
+        f"{args.dir}: {len(corpus.clips)} audio files of {len(tags)} tags, "
+        f"{len(corpus.songs)} songs, {len(corpus.troubles)} planted troubles ({DESCRIPTION})"
+    )
+    print(next_command(args.dir, corpus))
     return 0
+
+
+def is_finished(root: pathlib.Path, description: str) -> bool:
+    """Whether `root` holds all files of the corpus that is so described."""
+    try:
+        if (root / DESCRIPTION).read_text("utf8") != description:
+            return False
+    except (OSError, ValueError):
+        return False
+    return all((root / name).is_file() for name in _files_of_sample(root))
 
 
 def claim(root: pathlib.Path, overwrite: bool) -> None:
@@ -108,17 +134,20 @@ def claim(root: pathlib.Path, overwrite: bool) -> None:
         raise UsageError(f"{root} cannot be a directory to write to: {error.strerror}") from error
     if names and not overwrite:
         raise UsageError(f"{root} is not empty: choose another directory, or --overwrite a sample")
-    ours = _files_of_sample(root)
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        if not path.is_dir() and relative.parts[0] != _UNFINISHED and str(relative) not in ours:
+    entries = [path for path in sorted(root.rglob("*")) if _UNFINISHED not in path.parts]
+    ours = {root / name for name in _files_of_sample(root)}
+    ours |= {folder for path in ours for folder in path.parents}
+    for path in entries:
+        if path not in ours:
             raise UsageError(f"{path} is not of a sample corpus: {root} is left as it is")
     shutil.rmtree(root / _UNFINISHED, ignore_errors=True)
-    # the description goes last: a run that is stopped here can still be repeated
-    for name in sorted(ours - {DESCRIPTION}) + [DESCRIPTION]:
-        (root / name).unlink(missing_ok=True)
-    for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
-        folder.rmdir()
+    # the description goes after the files it names: a run that is stopped here can be repeated
+    for path in sorted(entries, key=lambda path: path.name == DESCRIPTION):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+    for path in reversed(entries):
+        if path.is_dir():
+            path.rmdir()
 
 
 def _files_of_sample(root: pathlib.Path) -> set[str]:
@@ -286,10 +315,8 @@ def _under_root(path: str) -> str:
     return path.removeprefix(f"{AUDIO_ROOT}/")
 
 
-def summary(root: str, corpus: Corpus) -> str:
-    """What was written, and the command that goes on with it."""
-    tags = {tag for song in corpus.tracks for tag in song.artist.tags}
-    threshold = max(1, len(corpus.clips) // 24)
+def next_command(root: str, corpus: Corpus) -> str:
+    """The build command that goes on with a corpus."""
     command = [
         *("python", "-m", "beam_pipelines.build"),
         *("--audio_dir", os.path.join(root, AUDIO_ROOT)),
@@ -298,14 +325,10 @@ def summary(root: str, corpus: Corpus) -> str:
         *("--mismatches", os.path.join(root, MISMATCHES)),
         *("--duplicates", os.path.join(root, DUPLICATES)),
         *("--output", os.path.normpath(root) + "-dataset"),
-        *("--tag_threshold", str(threshold), "--tag_pool_threshold", "1"),
+        *("--tag_threshold", str(max(1, len(corpus.clips) // 24)), "--tag_pool_threshold", "1"),
         *("--split_percent", "60,15,25", "--num_shards", "8"),
     ]
-    return (
-        f"{root}: {len(corpus.clips)} audio files of {len(tags)} tags, "
-        f"{len(corpus.songs)} songs, {len(corpus.troubles)} planted troubles ({DESCRIPTION})\n"
-        f"next: {shlex.join(command)}"
-    )
+    return f"next: {shlex.join(command)}"
 
 
 if __name__ == "__main__":

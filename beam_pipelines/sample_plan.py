@@ -290,7 +290,7 @@ class _Planner:
 
     def plant_copies(self, good: list[Song]) -> None:
         """Copies of one song, of which one is to be written."""
-        first, second, third = good[1], good[len(good) // 2], good[-2]
+        first, second, third = good[2], good[len(good) // 2], good[-2]
         copies = [self._song(song.artist) for song in (first, second, third)]
         between = self._song(second.artist)
         self._plant("smaller copy", Reason.DUPLICATE_OF, copies[0], first, copy=True)

@@ -101,7 +101,7 @@ def write_summary(path: str, songs: Sequence[Song]) -> None:
         "analysis": np.array([_analysis_row(song) for song in songs], ANALYSIS_SONGS),
         "musicbrainz": np.array([(0, song.year) for song in songs], MUSICBRAINZ_SONGS),
     }
-    with h5py.File(path, "w", track_order=False) as file:
+    with h5py.File(path, "w") as file:
         for group, rows in tables.items():
             file.create_group(group).create_dataset(
                 "songs",

@@ -106,11 +106,26 @@ def artist_style(tags: Collection[str], seed: Sequence[int]) -> Style:
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """A piece that is being written: its style, its length, its rate and its own chance."""
+    """A piece that is being written.
+
+    Attributes
+    ----------
+    style : Style
+        Of its artist.
+    seconds : float
+        Length in s.
+    rate : int
+        Sample rate in Hz.
+    dance : bool
+        With a bass drum on every beat.
+    draw : np.random.Generator
+        Its own chance.
+    """
 
     style: Style
     seconds: float
     rate: int
+    dance: bool
     draw: np.random.Generator
 
     @property

@@ -52,23 +52,22 @@ def synthesise(
         With a peak between 0.5 and 0.8.
     """
     style = artist_style(tags, artist_seed)
-    piece = Piece(style, seconds, sample_rate, np.random.default_rng(clip_seed))
-    layers = _RECIPES[style.genre](piece, DANCE in tags)
+    draw = np.random.default_rng(clip_seed)
+    piece = Piece(style, seconds, sample_rate, DANCE in tags, draw)
+    layers = _RECIPES[style.genre](piece)
     if CHILLOUT in tags and style.genre != "ambient":
         layers = [(n, 0.45 * x if n == "drums" else x, y) for n, x, y in layers]
-        layers.append(("pad", 0.9, _pad(piece, 4)))
+        layers.append(("pad", 1.2, _pad(piece, 4)))
     sexes = [sex for sex, tag in (("female", FEMALE), ("male", MALE)) if tag in tags]
     for sex in sexes:
-        layers.append(("voice", 1.3, _rapping(piece, sex) if RAP in tags else _singing(piece, sex)))
+        layers.append(("voice", 1.8, _rapping(piece, sex) if RAP in tags else _singing(piece, sex)))
     if sexes:
         layers = [layer for layer in layers if layer[0] != "lead"]  # the singer has its place
     mix = _mix(layers, channels)
     if LO_FI in tags:
         corner = 2200 + 800 * style.brightness
-        mix = np.stack(
-            [instruments.tape(x, sample_rate, corner, piece.draw) for x in mix.T], axis=1
-        )
-    return mix * np.float32(piece.draw.uniform(0.5, 0.8) / np.abs(mix).max())
+        mix = np.stack([instruments.tape(x, sample_rate, corner, draw) for x in mix.T], axis=1)
+    return mix * np.float32(draw.uniform(0.5, 0.8) / np.abs(mix).max())
 
 
 def _mix(layers: Iterable[Layer], channels: int) -> np.ndarray:
@@ -145,7 +144,7 @@ def _bass(piece: Piece, pattern: str, length: float, octave: int = 1) -> list[tu
     return [(t, gain, piece.chord(t, octave)[0], seconds) for t, gain in piece.hits(pattern)]
 
 
-def _techno(piece: Piece, dance: bool) -> list[Layer]:
+def _techno(piece: Piece) -> list[Layer]:
     rate, bright = piece.rate, piece.style.brightness
     beat = _FOUR_ON_THE_FLOOR | {"hat": "x?xxx?xxx?xxx?xx", "snare": "....?.......?..."}
     bass = piece.play(_bass(piece, ".xxx.xx?.xxx.x?x", 0.2, 2), piece.tones(1.0))
@@ -166,7 +165,7 @@ def _techno(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-def _ambient(piece: Piece, dance: bool) -> list[Layer]:
+def _ambient(piece: Piece) -> list[Layer]:
     rate, draw = piece.rate, piece.draw
     bells = piece.play(_melody(piece, 5, "?...?..?", 3.0), piece.tones(2.5, decay=0.9))
     wind = draw.standard_normal(int(piece.seconds * rate), dtype=np.float32)
@@ -189,9 +188,9 @@ def _guitar(piece: Piece, events: Iterable[tuple], gain: float, cabinet: float) 
     return instruments.drive(clean, gain, piece.rate, cabinet)
 
 
-def _rock(piece: Piece, dance: bool) -> list[Layer]:
+def _rock(piece: Piece) -> list[Layer]:
     beat = {"kick": "x.....x?x.x.....", "snare": "....x.......x..?", "hat": "x.x.x.x.x.x.x.x."}
-    if dance:
+    if piece.dance:
         beat = _FOUR_ON_THE_FLOOR | {"snare": "....x.......x..."}
     strums = "x...x.x.x...x.x." if piece.style.balance < 0.5 else "x.x.x.x.x.x.x.x."
     cabinet = 2800 + 1500 * piece.style.brightness
@@ -208,7 +207,7 @@ def _rock(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-def _metal(piece: Piece, dance: bool) -> list[Layer]:
+def _metal(piece: Piece) -> list[Layer]:
     beat = {
         "kick": "xxxxxxxxxxxxxxxx" if piece.style.balance < 0.5 else "xxx.xxx.xxxxxxx.",
         "snare": "....x.......x...",
@@ -226,7 +225,7 @@ def _metal(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-def _jazz(piece: Piece, dance: bool) -> list[Layer]:
+def _jazz(piece: Piece) -> list[Layer]:
     beat = {"ride": "x..x.xx..x.x", "brush": "...x..?..x.?", "kick": "?.....?....."}
     walk = [
         (time, gain, pitches[piece.draw.integers(4)], round(0.9 * piece.beat, 4))
@@ -248,7 +247,7 @@ def _jazz(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-def _classical(piece: Piece, dance: bool) -> list[Layer]:
+def _classical(piece: Piece) -> list[Layer]:
     rate, balance = piece.rate, piece.style.balance
     bar = round(2 * piece.beat, 4)
     bows = [
@@ -269,7 +268,7 @@ def _classical(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-def _folk(piece: Piece, dance: bool) -> list[Layer]:
+def _folk(piece: Piece) -> list[Layer]:
     damping = 0.990 + 0.007 * piece.style.brightness
 
     def string(pitch: float, seconds: float) -> np.ndarray:
@@ -289,9 +288,9 @@ def _folk(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-def _hip_hop(piece: Piece, dance: bool) -> list[Layer]:
+def _hip_hop(piece: Piece) -> list[Layer]:
     beat = {"thump": "x..?..x.?.x..?..", "snare": "....x.......x...", "hat": "x.x?x.x?x.x?x.xx"}
-    if dance:
+    if piece.dance:
         beat = _FOUR_ON_THE_FLOOR | {"snare": "....x.......x..."}
     keys = [
         (time, gain, pitch, round(1.8 * piece.beat, 4))
@@ -306,7 +305,7 @@ def _hip_hop(piece: Piece, dance: bool) -> list[Layer]:
     ]
 
 
-_RECIPES: dict[str, Callable[[Piece, bool], list[Layer]]] = {
+_RECIPES: dict[str, Callable[[Piece], list[Layer]]] = {
     "rock": _rock,
     "metal": _metal,
     "jazz": _jazz,
