@@ -6,13 +6,14 @@ import contextlib
 import csv
 import io
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from beam_pipelines import lastfm, storage
 from beam_pipelines.tag_cleaning import TagTable
+from beam_pipelines.tag_matrix import Implication
 from schemas.errors import UsageError
 from schemas.lastfm import METADATA
 
@@ -80,6 +81,49 @@ def write_clean_database(
         return dict(connection.execute("SELECT tag, count(*) FROM main.tid_tag GROUP BY tag"))
 
 
+CLEAN_UPS = {
+    "add_implied": """
+        INSERT INTO tid_tag SELECT tid, :implied, val FROM tid_tag AS own WHERE tag = :tag
+        AND NOT EXISTS (SELECT 1 FROM tid_tag WHERE tid = own.tid AND tag = :implied)""",
+    "remove_implied": """
+        DELETE FROM tid_tag WHERE tag = :implied
+        AND tid IN (SELECT tid FROM tid_tag WHERE tag = :tag)""",
+    "remove_implying": """
+        DELETE FROM tid_tag WHERE tag = :tag
+        AND tid IN (SELECT tid FROM tid_tag WHERE tag = :implied)""",
+}
+
+
+def clean_up(db: str, implications: Iterable[Implication], how: str) -> dict[int, int]:
+    """Settle, in a clean database, the tags of which one implies the other.
+
+    The implications are taken in turn, each on what the ones before it left: of
+    two tags that imply each other one stays.
+
+    Parameters
+    ----------
+    db : str
+        The clean database; it is changed.
+    implications : iterable of Implication
+        From :meth:`beam_pipelines.tag_matrix.Matrix.all_tag_is`.
+    how : {'add_implied', 'remove_implied', 'remove_implying'}
+        Give the implied tag to all tracks with the other; or take, from the tracks
+        that have both, the implied tag, or the one that implies it.
+
+    Returns
+    -------
+    dict of int to int
+        The number of each clean tag and its number of tracks.
+    """
+    with contextlib.closing(sqlite3.connect(db)) as connection:
+        numbers = dict(connection.execute("SELECT tag, rowid FROM tags"))
+        for tag, implied, _ in implications:
+            values = {"tag": numbers[tag], "implied": numbers[implied]}
+            connection.execute(CLEAN_UPS[how], values)
+        connection.commit()
+        return dict(connection.execute("SELECT tag, count(*) FROM tid_tag GROUP BY tag"))
+
+
 def create_database(path: str) -> sqlite3.Connection:
     """Make a new file with the three empty tables; quick, and not safe against a crash."""
     connection = sqlite3.connect(path, uri=True)
@@ -132,15 +176,25 @@ def load_csv(folder: str, output: str) -> None:
         _finish(connection)
 
 
+def csv_path(folder: str, name: str) -> str:
+    """The path of a table's CSV file in a folder.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    for prefix in ("", "lastfm_"):
+        path = storage.join(folder, f"{prefix}{name}.csv")
+        if storage.exists(path):
+            return path
+    raise UsageError(f"{folder} has no {name}.csv: it must hold tids.csv, tags.csv, tid_tag.csv")
+
+
 def _csv_rows(
     folder: str, name: str, columns: Mapping[str, type], optional: str
 ) -> Iterator[dict[str, object]]:
-    candidates = [storage.join(folder, f"{prefix}{name}.csv") for prefix in ("", "lastfm_")]
-    path = next((path for path in candidates if storage.exists(path)), None)
-    if path is None:
-        raise UsageError(
-            f"{folder} has no {name}.csv: it must hold tids.csv, tags.csv, tid_tag.csv"
-        )
+    path = csv_path(folder, name)
     with storage.open_read(path) as stream:
         reader = csv.reader(io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline=""))
         try:
@@ -150,6 +204,8 @@ def _csv_rows(
                     raise UsageError(f"{path} has no column {column} (it has {', '.join(header)})")
             places = {column: header.index(column) for column in columns if column in header}
             for fields in reader:
+                if len(fields) == len(header) + 1:
+                    del fields[0]  # pandas' nameless index, as the 2019 exports have it
                 row = dict.fromkeys(columns)
                 for column, place in places.items():
                     row[column] = columns[column](fields[place]) if fields[place] else None

@@ -14,11 +14,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from beam_pipelines import lastfm, storage
-from beam_pipelines.clean_database import load_csv, tag_table_csv, write_clean_database
+from beam_pipelines.clean_database import (
+    CLEAN_UPS,
+    clean_up,
+    load_csv,
+    tag_table_csv,
+    write_clean_database,
+)
+from beam_pipelines.lastfm_queries import LastFm
 from beam_pipelines.progress import Progress
 from beam_pipelines.tag_candidates import candidates
 from beam_pipelines.tag_cleaning import TagTable, clean_table
 from beam_pipelines.tag_lists import default_tag_lists, read_tag_lists
+from beam_pipelines.tag_matrix import Implication, Matrix
 from schemas.command import ArgumentParser, run_command
 from schemas.errors import UsageError
 
@@ -51,6 +59,18 @@ def _parser() -> argparse.ArgumentParser:
         "--val_above",
         type=float,
         help="keep only (track, tag) pairs whose val is greater than this; all by default",
+    )
+    parser.add_argument(
+        "--clean_up",
+        choices=tuple(CLEAN_UPS),
+        help="where almost all tracks of one tag have another, too: give the other to the rest of "
+        "them, or take it, or the one, from those with both; nothing of it by default",
+    )
+    parser.add_argument(
+        "--clean_up_above",
+        type=_share,
+        default=0.7,
+        help="'almost all' is more than this part (0 to 1) of the tracks",
     )
     _add_overwrite(parser)
     return parser
@@ -97,10 +117,18 @@ def _positive_int(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    return _between(text, 1)
+
+
 def _percentile(text: str) -> float:
+    return _between(text, 100)
+
+
+def _between(text: str, most: int) -> float:
     value = float(text)
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
+    if not 0 <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {most}")
     return value
 
 
@@ -123,12 +151,25 @@ def _clean(args: argparse.Namespace) -> int:
                 raise UsageError(
                     f"no pair of track and tag in {args.input} has a val above {args.val_above}"
                 )
+            implications = _implications(clean, args.clean_up_above) if args.clean_up else []
+            if implications:
+                tracks = clean_up(clean, implications, args.clean_up)
             storage.make_folder(os.path.dirname(args.output) or ".")
             with open(clean, "rb") as source, storage.replacing(args.output) as target:
                 shutil.copyfileobj(source, target)
         storage.write_bytes(table_path, tag_table_csv(table, tracks).encode())
     _tell(table, sum(tracks.values()), len(popularity), args.output, table_path)
+    for tag, implied, share in implications:
+        print(f"{args.clean_up}: {100 * share:.1f} % of {tag} is {implied}")
     return 0
+
+
+def _implications(db: str, above: float) -> list[Implication]:
+    queries = LastFm(db)
+    try:
+        return Matrix(queries).all_tag_is(above)
+    finally:
+        queries.close()
 
 
 def _tell(table: TagTable, pairs: int, n_raw: int, output: str, table_path: str) -> None:

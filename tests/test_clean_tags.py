@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from beam_pipelines import lastfm
-from beam_pipelines.clean_database import write_clean_database
+from beam_pipelines.clean_database import load_csv, write_clean_database
 from beam_pipelines.clean_tags import main
 from beam_pipelines.tag_cleaning import PASSES, Pass, clean_table, decade_key, raw_to_clean
 from beam_pipelines.tag_lists import read_tag_lists
@@ -231,6 +231,22 @@ def write_csv(path, header, rows):
         writer = csv.writer(stream)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def test_the_exports_of_2019_are_read(tmp_path):
+    """Their rows have pandas' index, from 0, without a name in the header."""
+    for name, lines in {
+        "tids": "tid\n0,TRA\n1,\n2,TRC\n",
+        "tags": 'tag\n0,rock\n1,"r, b"\n',
+        "tid_tag": "tid,tag,val\n0,1,2,100\n1,3,1,1\n",
+    }.items():
+        (tmp_path / f"lastfm_{name}.csv").write_text(lines)
+    load_csv(str(tmp_path), str(tmp_path / "a.db"))
+    assert dump(tmp_path / "a.db") == {
+        "tids": [(1, "TRA"), (2, None), (3, "TRC")],
+        "tags": [(1, "rock"), (2, "r, b")],
+        "tid_tag": [(1, 1, 2, 100.0), (2, 3, 1, 1.0)],
+    }
 
 
 @pytest.mark.fixtures
