@@ -28,6 +28,7 @@ setup(
         "tensorboard>=2.20",
         "tensorflow>=2.21",
         "tensorflow-transform>=1.21",
+        "threadpoolctl>=3.5",
     ],
     extras_require={"test": ["hypothesis", "pytest", "pytest-timeout", "ruff", "scikit-learn"]},
 )

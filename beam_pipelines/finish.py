@@ -96,6 +96,20 @@ def _parts(shards: Sequence[Shard], sides: Sequence[Mapping[str, Any]]) -> dict[
     return parts
 
 
+def _moments(shards: Sequence[Shard], sides: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    of_part: dict[str, list[Mapping[str, Any]]] = {part: [] for part in PARTS}
+    for shard, side in zip(shards, sides, strict=True):
+        of_part[shard.part].append(side)
+    return {part: merge_moments(found) for part, found in of_part.items()}
+
+
+def _copy_transform(names: Sequence[str], source: str, output: str) -> None:
+    for name in names:
+        target = storage.join(output, TRANSFORM, *name.split("/"))
+        storage.make_folder(target.rsplit("/", 1)[0])
+        storage.write_bytes(target, storage.read_bytes(storage.join(source, *name.split("/"))))
+
+
 def finish(
     output: str,
     work: str,
@@ -151,12 +165,7 @@ def finish(
             "listed": {"files": plan["n_files"], "songs": plan["n_songs"]},
             "ignored": plan["ignored"],
             "stages": stages,
-            "moments": {
-                part: merge_moments(
-                    side for shard, side in zip(shards, sides, strict=True) if shard.part == part
-                )
-                for part in PARTS
-            },
+            "moments": _moments(shards, sides),
             "fingerprints": plan["fingerprints"],
             "options": plan["options"],
         },
@@ -166,11 +175,7 @@ def finish(
     storage.write_table(storage.join(output, "rejects.parquet"), rejects)
     schema = feature_schema(len(plan["vocabulary"]))
     storage.write_bytes(storage.join(output, "schema.pbtxt"), schema.encode())
-    for name in plan["transform"]:
-        folder = storage.join(output, TRANSFORM, name.rsplit("/", 1)[0])
-        storage.make_folder(folder)
-        data = storage.read_bytes(storage.join(work, TRANSFORM, name))
-        storage.write_bytes(storage.join(output, TRANSFORM, name), data)
+    _copy_transform(plan["transform"], storage.join(work, TRANSFORM), output)
     storage.write_bytes(
         storage.join(output, "report.html"), render_report(manifest["data"], tracks).encode()
     )
