@@ -20,6 +20,21 @@ from schemas.lastfm import METADATA
 INDEXED = (("tids", "tid"), ("tags", "tag"), ("tid_tag", "tid"), ("tid_tag", "tag"))
 NUMBERS = {"tids": "tid_num", "tags": "tag_num"}
 
+# CROSS JOIN holds SQLite to reading the pairs in their own order.
+_CLEAN_PAIRS = """
+    INSERT INTO tid_tag
+    SELECT pairs.tid, clean.number, max(pairs.val)
+    FROM (SELECT tid, tag, val FROM raw.tid_tag NOT INDEXED {where}) AS pairs
+    CROSS JOIN clean ON clean.raw = pairs.tag
+    CROSS JOIN raw.tids ON raw.tids.rowid = pairs.tid
+    GROUP BY pairs.tid, clean.number ORDER BY pairs.tid, clean.number
+"""
+_CLEAN_TIDS = """
+    INSERT INTO tids(rowid, tid)
+    SELECT rowid, CASE WHEN rowid IN (SELECT tid FROM main.tid_tag) THEN tid END
+    FROM raw.tids ORDER BY rowid
+"""
+
 
 def write_clean_database(
     db: str, output: str, table: TagTable, val_above: float | None = None
@@ -58,25 +73,8 @@ def write_clean_database(
             "INSERT INTO tags(rowid, tag) VALUES (?, ?)",
             ((row.number, row.tag) for row in table.rows),
         )
-        # CROSS JOIN holds SQLite to reading the pairs in their own order.
-        connection.execute(
-            f"""
-            INSERT INTO tid_tag
-            SELECT pairs.tid, clean.number, max(pairs.val)
-            FROM (SELECT tid, tag, val FROM raw.tid_tag NOT INDEXED {where}) AS pairs
-            CROSS JOIN clean ON clean.raw = pairs.tag
-            CROSS JOIN raw.tids ON raw.tids.rowid = pairs.tid
-            GROUP BY pairs.tid, clean.number ORDER BY pairs.tid, clean.number
-            """,
-            values,
-        )
-        connection.execute(
-            """
-            INSERT INTO tids(rowid, tid)
-            SELECT rowid, CASE WHEN rowid IN (SELECT tid FROM main.tid_tag) THEN tid END
-            FROM raw.tids ORDER BY rowid
-            """
-        )
+        connection.execute(_CLEAN_PAIRS.format(where=where), values)
+        connection.execute(_CLEAN_TIDS)
         _finish(connection)
         return dict(connection.execute("SELECT tag, count(*) FROM main.tid_tag GROUP BY tag"))
 

@@ -17,6 +17,17 @@ from typing import NamedTuple
 from schemas.errors import UsageError
 from schemas.lastfm import METADATA, TAGS, TID_TAG, TIDS
 
+# One row a track; CROSS JOIN holds SQLite to this order: pairs first, as the tracks lie.
+_TAGS_OF_TRACKS = """
+    SELECT tids.tid, grouped.names FROM (
+        SELECT pairs.tid AS number, group_concat(clean.name) AS names
+        FROM (SELECT tid, tag FROM tid_tag {where}) AS pairs
+        CROSS JOIN clean ON clean.raw = pairs.tag
+        WHERE pairs.tid BETWEEN ? AND ? GROUP BY pairs.tid ORDER BY pairs.tid
+    ) AS grouped
+    CROSS JOIN tids ON tids.rowid = grouped.number WHERE tids.tid IS NOT NULL
+"""
+
 
 class RawTag(NamedTuple):
     """A tag as the database spells it: its row number, its name, its number of tracks."""
@@ -181,18 +192,8 @@ def track_tags(
             "INSERT INTO clean VALUES (?, ?)", ((raw, index[tag]) for raw, tag in mapping.items())
         )
         last_tid = 2**62 if last_tid is None else last_tid
-        # CROSS JOIN holds SQLite to this order: pairs first, in the order of the tracks.
         rows = connection.execute(
-            f"""
-            SELECT tids.tid, grouped.names FROM (
-                SELECT pairs.tid AS number, group_concat(clean.name) AS names
-                FROM (SELECT tid, tag FROM tid_tag {where}) AS pairs
-                CROSS JOIN clean ON clean.raw = pairs.tag
-                WHERE pairs.tid BETWEEN ? AND ? GROUP BY pairs.tid ORDER BY pairs.tid
-            ) AS grouped
-            CROSS JOIN tids ON tids.rowid = grouped.number WHERE tids.tid IS NOT NULL
-            """,
-            (*values, first_tid, last_tid),
+            _TAGS_OF_TRACKS.format(where=where), (*values, first_tid, last_tid)
         )
         for track_id, found in rows:
             yield track_id, [names[i] for i in sorted({int(i) for i in found.split(",")})]

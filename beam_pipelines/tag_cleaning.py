@@ -176,11 +176,7 @@ def clean_table(
     rows = _combine([*genres, *vocals], lists.combine, ignored)
     rows = _unite_cases(_drop(rows, lists.drop, ignored))
     if not rows:
-        highest = f"{tags[0].tag!r} has the most, {tags[0].count}" if tags else "there is no tag"
-        raise UsageError(
-            f"no tag is left: a tag must be on the lists and have {threshold} tracks, and "
-            f"{highest} (give a lower --tag_threshold or other --tag_lists)"
-        )
+        raise UsageError(_none_left(tags, threshold))
     numbered = tuple(dataclasses.replace(row, number=i) for i, row in enumerate(rows, start=1))
     return TagTable(numbered, {why: tuple(sorted(names)) for why, names in sorted(ignored.items())})
 
@@ -192,6 +188,14 @@ def raw_to_clean(table: TagTable) -> dict[int, str]:
 
 def _by_popularity(tag: RawTag) -> tuple[int, int]:
     return -tag.count, tag.number
+
+
+def _none_left(tags: Sequence[RawTag], threshold: int) -> str:
+    highest = f"{tags[0].tag!r} has the most, {tags[0].count}" if tags else "there is no tag"
+    return (
+        f"no tag is left: a tag must be on the lists and have {threshold} tracks, and {highest} "
+        "(give a lower --tag_threshold or other --tag_lists)"
+    )
 
 
 def _vocal_rows(
