@@ -1,5 +1,8 @@
 """Parameter counts, shapes and values of the models, against their publication."""
 
+import importlib
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from schemas.errors import UsageError
 from tests import numpy_models
 from trainer.layers import Standardise
 from trainer.models import MODELS, build_model, model_options
+
+MODEL_MODULES = ("models", "layers", "pons", "musicnn")
 
 
 def build(name="pons", frontend=LOG_MEL, window=40, n_tags=5, **options):
@@ -232,3 +237,10 @@ def test_what_makes_no_model_is_one_clear_line(arguments, message):
     with pytest.raises(UsageError, match=message) as error:
         build(**arguments)
     assert "\n" not in str(error.value)
+
+
+def test_models_are_keras_and_nothing_below_it():
+    sources = [importlib.import_module(f"trainer.{name}").__file__ for name in MODEL_MODULES]
+    for source in sources:
+        with open(source, encoding="utf8") as stream:
+            assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", stream.read(), re.M)
