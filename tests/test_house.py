@@ -110,3 +110,12 @@ def test_sizes(path):
         if isinstance(node, ast.FunctionDef):
             docstring = (ast.get_docstring(node, clean=False) or "").count("\n")
             assert node.end_lineno - node.lineno - docstring < 60, node.name
+
+
+def test_the_readme_names_no_other_options(answers):
+    known = set()
+    for (_, option), (out, _, _) in answers.items():
+        if option == "--help":
+            known |= set(re.findall(r"--\w+", out))
+    named = set(re.findall(r"--[a-z]\w+", (ROOT / "README.md").read_text()))
+    assert len(named) > 20 and named - known == set()
