@@ -25,16 +25,16 @@ WINDOW = 5  # s
 ROC_AUC = (0.85, 1.0)  # macro, over tags with at least five positives in the test split
 ROC_AUC_SHUFFLED = (0.35, 0.65)  # a coin gives 0.5
 
-
 SAMPLE = "beam_pipelines.sample {at}/corpus --clips {clips} --seed {seed}"
 BUILD = """beam_pipelines.build
     --audio_dir {at}/corpus/7digital --msd_summary {at}/corpus/msd_summary_file.h5
     --lastfm_db {at}/corpus/lastfm_tags.db --mismatches {at}/corpus/sid_mismatches.txt
     --duplicates {at}/corpus/msd_duplicates.txt --output {at}/dataset
     --audio_format log-mel-spectrogram --num_shards 8
-    --split_percent {split} --tag_threshold {threshold} --tag_pool_threshold 1"""
+    --split_percent {split} --tag_threshold {threshold} --tag_pool_threshold 1 --overwrite"""
 TRAIN = """trainer.task --dataset {at}/dataset --job_dir {job} --frontend log-mel-spectrogram
-    --epochs {epochs} --set seed={seed} window_seconds={window} shuffle_labels={shuffle}"""
+    --epochs {epochs} --set seed={seed} window_seconds={window} shuffle_labels={shuffle}
+    --overwrite"""
 EVALUATE = (
     "trainer.evaluate --dataset {at}/dataset --model {job} --split test --output {job}/test.json"
 )
@@ -59,10 +59,7 @@ def main() -> int:
         **dict(clips=CLIPS, split=SPLIT, threshold=TAG_THRESHOLD, epochs=EPOCHS, window=WINDOW),
     }
     began = time.monotonic()
-    shutil.rmtree(job, ignore_errors=True)
-    if not os.path.exists(os.path.join(at, "corpus", "sample.json")):  # its last file
-        run(SAMPLE, values)
-    for command in (BUILD, TRAIN, EVALUATE):
+    for command in (SAMPLE, BUILD, TRAIN, EVALUATE):
         run(command, values)
     link_test_clips(at)
     run(PREDICT, values)
@@ -111,4 +108,7 @@ def judge(report: str, shuffled: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
