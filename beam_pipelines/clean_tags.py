@@ -24,7 +24,7 @@ from beam_pipelines.clean_database import (
 from beam_pipelines.lastfm_queries import LastFm
 from beam_pipelines.progress import Progress
 from beam_pipelines.tag_candidates import candidates
-from beam_pipelines.tag_cleaning import TagTable, clean_table
+from beam_pipelines.tag_cleaning import ignored_lines, TagTable, clean_table
 from beam_pipelines.tag_lists import default_tag_lists, read_tag_lists
 from beam_pipelines.tag_matrix import Implication, Matrix
 from schemas.command import ArgumentParser, run_command
@@ -176,8 +176,8 @@ def _tell(table: TagTable, pairs: int, n_raw: int, output: str, table_path: str)
     merged = sum(len(row.raw) for row in table.rows)
     print(f"{output}: {len(table.rows)} tags, {pairs:,} pairs of track and tag")
     print(f"{table_path}: {merged:,} of {n_raw:,} spellings merged into them")
-    for why, names in table.ignored.items():
-        print(f"ignored, {why}: {len(names)} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})")
+    for line in ignored_lines(table):
+        print(line)
 
 
 def _write_candidates(args: argparse.Namespace) -> int:

@@ -164,6 +164,7 @@ def finish(
             "parts": _parts(shards, sides),
             "listed": {"files": plan["n_files"], "songs": plan["n_songs"]},
             "ignored": plan["ignored"],
+            "ignored_names": plan["ignored_names"],
             "stages": stages,
             "moments": _moments(shards, sides),
             "fingerprints": plan["fingerprints"],

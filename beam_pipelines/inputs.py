@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from beam_pipelines.listing import AudioFile, Listing, list_audio
 from beam_pipelines.progress import Progress
 from beam_pipelines.scan_table import read_scan
 from beam_pipelines.silence import Limits, SilenceStats, failed_filter, failure_detail
-from beam_pipelines.tag_cleaning import clean_table, raw_to_clean
+from beam_pipelines.tag_cleaning import clean_table, ignored_lines, raw_to_clean
 from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.errors import UsageError
 
@@ -47,6 +48,8 @@ class Inputs:
         Rows of the summary, tracks in the tag database.
     raw_to_clean : mapping or None
         Raw tag number to clean tag; None takes tags as they are.
+    ignored_names : mapping
+        Names of the tag lists that had no effect, by reason.
     mismatches : tuple of str
         Track ids, sorted.
     duplicates : mapping
@@ -64,6 +67,7 @@ class Inputs:
     n_songs: int
     n_tids: int
     raw_to_clean: Mapping[int, str] | None
+    ignored_names: Mapping[str, tuple[str, ...]]
     mismatches: tuple[str, ...]
     duplicates: Mapping[str, str]
     split: Mapping[str, str] | None
@@ -83,6 +87,7 @@ class Inputs:
             "n_files": self.n_files,
             "n_songs": self.n_songs,
             "ignored": self.listing.ignored,
+            "ignored_names": dict(self.ignored_names),
             "split": {"by": self.options["split"], "percent": self.options["split_percent"]},
             "options": self.options,
             "fingerprints": self.fingerprints,
@@ -132,12 +137,14 @@ def look(args: argparse.Namespace) -> Inputs:
     with storage.local_copy(_there(args.lastfm_db, "--lastfm_db")) as db:
         lastfm.validate(db)
         n_tids = lastfm.n_tids(db)
-        mapping = None
+        mapping, ignored = None, {}
         if lists is not None:
             table = clean_table(
                 lastfm.popularity(db), lists, args.tag_threshold, args.tag_pool_threshold
             )
-            mapping = raw_to_clean(table)
+            mapping, ignored = raw_to_clean(table), table.ignored
+            for line in ignored_lines(table) if args.tag_lists else ():
+                print(f"warning: --tag_lists: {line}", file=sys.stderr)
     shaping = {name: value for name, value in vars(args).items() if name not in _UNSHAPING}
     shaping["split"] = "file" if split is not None else args.split
     fingerprints = _fingerprints(args, listing, lists)
@@ -150,6 +157,7 @@ def look(args: argparse.Namespace) -> Inputs:
         n_songs=n_songs,
         n_tids=n_tids,
         raw_to_clean=mapping,
+        ignored_names=ignored,
         mismatches=tuple(sorted(set(msd.parse_mismatches(mismatches)))),
         duplicates=join.union_find(msd.parse_duplicates(duplicates)),
         split=split,

@@ -181,6 +181,14 @@ def clean_table(
     return TagTable(numbered, {why: tuple(sorted(names)) for why, names in sorted(ignored.items())})
 
 
+def ignored_lines(table: TagTable) -> list[str]:
+    """What of the lists was ignored, a line a reason, with the first names."""
+    return [
+        f"ignored, {why}: {len(names)} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})"
+        for why, names in table.ignored.items()
+    ]
+
+
 def raw_to_clean(table: TagTable) -> dict[int, str]:
     """The number of each merged raw tag and its clean tag, in the table's order."""
     return {raw.number: row.tag for row in table.rows for raw in row.raw}
