@@ -24,7 +24,7 @@ from beam_pipelines.clean_database import (
 from beam_pipelines.lastfm_queries import LastFm
 from beam_pipelines.progress import Progress
 from beam_pipelines.tag_candidates import candidates
-from beam_pipelines.tag_cleaning import ignored_lines, TagTable, clean_table
+from beam_pipelines.tag_cleaning import TagTable, clean_table, ignored_lines
 from beam_pipelines.tag_lists import default_tag_lists, read_tag_lists
 from beam_pipelines.tag_matrix import Implication, Matrix
 from schemas.command import ArgumentParser, run_command
