@@ -134,13 +134,14 @@ def claim(root: pathlib.Path, overwrite: bool) -> None:
         raise UsageError(f"{root} cannot be a directory to write to: {error.strerror}") from error
     if names and not overwrite:
         raise UsageError(f"{root} is not empty: choose another directory, or --overwrite a sample")
-    entries = [path for path in sorted(root.rglob("*")) if _UNFINISHED not in path.parts]
+    unfinished = root / _UNFINISHED
+    entries = [p for p in sorted(root.rglob("*")) if unfinished not in (p, *p.parents)]
     ours = {root / name for name in _files_of_sample(root)}
     ours |= {folder for path in ours for folder in path.parents}
     for path in entries:
         if path not in ours:
             raise UsageError(f"{path} is not of a sample corpus: {root} is left as it is")
-    shutil.rmtree(root / _UNFINISHED, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
     # the description goes after the files it names: a run that is stopped here can be repeated
     for path in sorted(entries, key=lambda path: path.name == DESCRIPTION):
         if path.is_symlink() or not path.is_dir():

@@ -258,7 +258,7 @@ class _Planner:
             songs = count // len(TEMPOS) + (place < count % len(TEMPOS))
             artists = [
                 self._artist(artist_tags(genre, number))
-                for number in range(min(songs, max(10, songs // 2)))
+                for number in range(min(songs, max(10, 3 * songs // 4)))
             ]
             for number in range(songs):
                 song = self._song(artists[number % len(artists)])

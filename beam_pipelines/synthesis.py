@@ -100,15 +100,10 @@ def _singing(piece: Piece, sex: str) -> np.ndarray:
 
 def _rapping(piece: Piece, sex: str) -> np.ndarray:
     centre = (57 if sex == "female" else 45) + piece.style.singer_pitch
-    events = [
-        (
-            time,
-            gain,
-            centre + float(piece.draw.integers(-2, 3)),
-            str(piece.draw.choice(list("aeio"))),
-        )
-        for time, gain in piece.hits("x?x?xxx?x?xxx??.")
-    ]
+    events = []
+    for time, gain in piece.hits("x?x?xxx?x?xxx??."):
+        pitch = centre + float(piece.draw.integers(-2, 3))
+        events.append((time, gain, pitch, str(piece.draw.choice(list("aeio")))))
     size = piece.style.singer_size
 
     def syllable(pitch: float, vowel: str) -> np.ndarray:

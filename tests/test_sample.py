@@ -101,7 +101,7 @@ def test_default_corpus_has_ten_artists_a_genre_and_enough_of_every_tag():
     artists = collections.defaultdict(set)
     for song in tracks:
         artists[song.artist.tags[0]].add(song.artist.artist_id)
-    assert {genre: len(ids) for genre, ids in artists.items()} == dict.fromkeys(score.TEMPOS, 14)
+    assert {genre: len(ids) for genre, ids in artists.items()} == dict.fromkeys(score.TEMPOS, 21)
     counts = collections.Counter(tag for song in tracks for tag in clean_tags(song.artist.tags))
     assert len(counts) == 16
     assert min(counts.values()) >= 20
