@@ -4,8 +4,8 @@
 .PHONY: help setup test test-slow lint format demo bench clean
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 BIN := .venv/bin
 STAMP := .venv/installed
@@ -22,11 +22,11 @@ help:
 setup: $(STAMP)
 
 $(STAMP): requirements.lock setup.py
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found: install one" \
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found: install one" \
 	"(Debian, Ubuntu: apt-get install python3 python3-venv; or pyenv install 3.11)" \
 	"or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { echo \
-	"error: $(PYTHON) is not a Python 3.11, 3.12 or 3.13: name one with make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || { echo \
+	"error: $(PYTHON) is not a Python 3.11 or 3.12: name one with make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) has no venv" \
 	"module: install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
 	@echo "installing into .venv (some minutes, once)"
