@@ -33,6 +33,8 @@ $(STAMP): requirements.lock setup.py
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -c 'import sounddevice' 2>/dev/null || echo \
+	"hint: recording from a microphone needs PortAudio (Debian, Ubuntu: apt-get install libportaudio2)"
 	@touch $@
 
 lint: $(STAMP)
