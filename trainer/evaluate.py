@@ -13,7 +13,7 @@ import numpy as np
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.command import ArgumentParser, import_tensorflow, run_command
 from schemas.config import parse_config
-from schemas.errors import RunError, UsageError
+from schemas.errors import UsageError
 from schemas.manifest import PARTS, Dataset, read_dataset
 from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
 from trainer.job import write_text
@@ -139,7 +139,7 @@ def score_tracks(
     """
     tf = import_tensorflow()
     from trainer.export import load_tagger
-    from trainer.input import Source, read_tracks, to_float
+    from trainer.input import Source, damage, read_tracks, to_float
 
     tagger = load_tagger(model)
     score = tagger.features if dataset.audio_format == LOG_MEL else tagger.serve
@@ -164,7 +164,7 @@ def score_tracks(
                 said = time.monotonic()
                 print(f"scored {len(tids):,} of {source.records:,} tracks", file=sys.stderr)
     except tf.errors.OpError as error:
-        raise RunError(f"{dataset.path} cannot be read: {error.message}") from error
+        raise damage(source.shards, error) from error
     return tids, np.array(truth, np.float32), np.array(scores)
 
 

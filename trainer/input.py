@@ -7,16 +7,19 @@ was stopped, and two runs with the same seed see the same windows.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 import os
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.config import Config, select_tags
-from schemas.errors import UsageError
+from schemas.errors import RunError, UsageError
 from schemas.example import AUDIO, TAGS, TID
 from schemas.manifest import Dataset
 from trainer.frontend import clip_floor, log_mel
@@ -118,28 +121,64 @@ def read_tracks(source: Source, shards: tf.Tensor | list[str] | None = None) -> 
         [frames, n_mels] (log-mel; of the whole clip, so with its floor), padded to
         one window as evaluation and service do; tags float32 [targets].
     """
-    paths = tf.data.Dataset.from_tensor_slices(
-        tf.constant(source.shards) if shards is None else shards
-    )
-    records = paths.interleave(
+    columns = tf.constant(source.columns)
+
+    def parse(record):
+        row = tf.io.parse_single_example(record, _features(source, TID, AUDIO, TAGS))
+        return row[TID], _clip(row[AUDIO], source), _targets(row[TAGS], columns, source)
+
+    records = _records(tf.constant(source.shards) if shards is None else shards)
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]:
+    """Ids and targets of the tracks alone, in the order of :func:`read_tracks`.
+
+    Parameters
+    ----------
+    source : Source
+    limit : int
+        Read only so many tracks; all by default.
+
+    Returns
+    -------
+    tids : list of bytes
+    tags : np.ndarray, float32 [tracks, targets]
+    """
+    columns = tf.constant(source.columns)
+
+    def parse(record):
+        row = tf.io.parse_single_example(record, _features(source, TID, TAGS))
+        return row[TID], _targets(row[TAGS], columns, source)
+
+    records = _records(tf.constant(source.shards)).take(limit)
+    rows = list(records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    tags = np.array([tags for _, tags in rows], np.float32)
+    return [tid for tid, _ in rows], tags.reshape(-1, len(source.names))
+
+
+def _records(shards: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(shards).interleave(
         tf.data.TFRecordDataset,
         cycle_length=_OPEN_SHARDS,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+def _features(source: Source, *names: str) -> dict[str, tf.io.FixedLenFeature]:
     features = {
         TID: tf.io.FixedLenFeature([], tf.string),
         AUDIO: tf.io.FixedLenFeature([], tf.string),
         TAGS: tf.io.FixedLenFeature([len(source.columns)], tf.int64),
     }
-    columns = tf.constant(source.columns)
+    return {name: features[name] for name in names}
 
-    def parse(record):
-        row = tf.io.parse_single_example(record, features)
-        tags = tf.math.unsorted_segment_max(row[TAGS], columns, len(source.names))
-        return row[TID], _clip(row[AUDIO], source), tf.cast(tags, tf.float32)
 
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+def _targets(tags: tf.Tensor, columns: tf.Tensor, source: Source) -> tf.Tensor:
+    """A record's tags as float32 [targets]; tags that were merged count as one."""
+    merged = tf.math.unsorted_segment_max(tags, columns, len(source.names))
+    return tf.cast(tf.maximum(merged, 0), tf.float32)
 
 
 def _clip(data: tf.Tensor, source: Source) -> tf.Tensor:
@@ -244,22 +283,26 @@ def to_float(clips: tf.Tensor) -> tf.Tensor:
 
 def _dealt_tags(source: Source, seed: int):
     """A function of tid that gives the tags of another track: each row once, none its own."""
-    rows = list(_without_audio(source))
-    tids = np.array([tid for tid, _ in rows], dtype=object)
-    tags = np.array([row for _, row in rows], np.float32)
-    circle = np.random.default_rng(seed).permutation(len(rows))
+    tids, tags = read_tags(source)
+    circle = np.random.default_rng(seed).permutation(len(tids))
     dealt = np.empty_like(tags)
     dealt[circle] = tags[np.roll(circle, 1)]
     numbers = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(tf.constant(tids), tf.range(len(rows))), -1
+        tf.lookup.KeyValueTensorInitializer(tf.constant(tids), tf.range(len(tids))), -1
     )
     table = tf.constant(dealt)
     return lambda tid: tf.gather(table, numbers.lookup(tid))
 
 
-def _without_audio(source: Source):
-    for tid, _, tags in read_tracks(source).as_numpy_iterator():
-        yield tid, tags
+def damage(shards: Sequence[str], error: tf.errors.OpError) -> RunError:
+    """What to say when reading failed: TensorFlow does not tell which file it was in."""
+    for shard in shards:
+        try:
+            collections.deque(tf.data.TFRecordDataset(shard), maxlen=0)
+        except tf.errors.OpError as found:
+            reason = re.sub(r"{{.*?}}|\[Op:.*", "", found.message).strip()
+            return RunError(f"{shard} is damaged ({reason}): build the data set again")
+    return RunError(f"TensorFlow failed: {error.message}")
 
 
 @dataclasses.dataclass(frozen=True)

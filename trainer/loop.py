@@ -89,12 +89,32 @@ def make_model(config: Config, window: int, n_tags: int, replicas: int = 1) -> k
     return model
 
 
+def start_at_rates(model: keras.Model, rates: np.ndarray) -> None:
+    """Let the untrained model give each tag its frequency, nearly whatever it hears.
+
+    A model that starts at one half for every tag spends its first hundreds of steps on
+    learning that tags are rare; small data sets do not have many more.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With a sigmoid layer named "scores".
+    rates : np.ndarray [targets]
+        Share of the training tracks that have each tag.
+    """
+    layer = model.get_layer("scores")
+    kernel, _ = layer.get_weights()
+    rates = np.clip(rates, 1e-3, 1 - 1e-3)
+    layer.set_weights([0.1 * kernel, np.log(rates / (1 - rates))])
+
+
 def train(
     batches: tf.data.Dataset,
     tracks: WholeTracks | None,
     config: Config,
     strategy: tf.distribute.Strategy,
     job_dir: str,
+    rates: np.ndarray | None = None,
 ) -> keras.Model:
     """Train a model and write down every epoch in the job directory.
 
@@ -110,11 +130,13 @@ def train(
         Where the replicas live.
     job_dir : str
         Gets what :class:`trainer.job.Job` writes.
+    rates : np.ndarray [targets], optional
+        Where the scores start, see :func:`start_at_rates`.
 
     Returns
     -------
     keras.Model
-        The model of the best epoch.
+        The model of the best epoch, outside of the strategy.
 
     Raises
     ------
@@ -128,6 +150,8 @@ def train(
     with strategy.scope():
         replicas = strategy.num_replicas_in_sync
         model = make_model(config, windows.shape[1], tags.shape[1], replicas)
+        if rates is not None:
+            start_at_rates(model, rates)
         rate = learning_rate(training, steps * training.epochs)
         model.compile(
             make_optimizer(training.optimizer, rate), "binary_crossentropy", jit_compile=False
@@ -138,14 +162,15 @@ def train(
             epochs=training.epochs,
             steps_per_epoch=steps,
             verbose=1 if sys.stdout.isatty() else 0,
-            callbacks=[_EndOfEpoch(job, tracks, training.epochs)],
+            callbacks=[EndOfEpoch(job, tracks, training.epochs)],
         )
-        model.load_weights(job.checkpoint(BEST))
     print(f"best epoch: {job.best_epoch}")
-    return model
+    best = make_model(config, windows.shape[1], tags.shape[1])  # apart from the replicas
+    best.load_weights(job.checkpoint(BEST))
+    return best
 
 
-class _EndOfEpoch(keras.callbacks.Callback):
+class EndOfEpoch(keras.callbacks.Callback):
     """Scores the validation tracks, hands the epoch to the job and says a line about it."""
 
     def __init__(self, job: Job, tracks: WholeTracks | None, epochs: int) -> None:
@@ -159,10 +184,11 @@ class _EndOfEpoch(keras.callbacks.Callback):
         if not np.isfinite(logs["loss"]):
             raise RunError(
                 f"the loss is {logs['loss']} in epoch {epoch + 1}: the training has diverged, "
-                "lower model-training.learning_rate"
+                "try a lower model-training.learning_rate"
             )
         values = {"loss": float(logs["loss"]), **validate(self.model, self._tracks)}
-        values["learning_rate"] = float(self.model.optimizer.learning_rate)
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        values["learning_rate"] = float(rate)
         self._job.end_epoch(epoch + 1, values, self.model)
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
         seconds = time.monotonic() - self._started

@@ -28,7 +28,7 @@ def learning_rate(
     L. N. Smith, N. Topin: "Super-convergence", 2018, arXiv:1708.07120 (one-cycle;
     with the cosine of I. Loshchilov, F. Hutter: "SGDR", arXiv:1608.03983).
     """
-    rate = training.learning_rate
+    rate = float(training.learning_rate)  # Keras would go on in whole numbers
     cosine = keras.optimizers.schedules.CosineDecay
     if training.schedule == "constant":
         return rate

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from schemas.audio_spec import AUDIO_FORMATS
 from schemas.command import ArgumentParser, import_tensorflow, run_command
 from schemas.config import Config, describe, fill, read_config, select_tags
-from schemas.errors import RunError, UsageError
+from schemas.errors import UsageError
 from schemas.manifest import Dataset, read_dataset
 from trainer.job import EXPORT, clear_job, job_parts
 
 _WINDOWS_A_BATCH = 32  # of the validation tracks
+_TRACKS_FOR_RATES = 5000  # more would not change where the scores start
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -100,7 +101,7 @@ def run(config: Config, dataset: Dataset, job_dir: str) -> None:
     """
     tf = import_tensorflow()
     from trainer.export import export_saved_model
-    from trainer.input import part_source, training_batches, whole_tracks
+    from trainer.input import damage, part_source, read_tags, training_batches, whole_tracks
     from trainer.loop import fill_options, make_model, train
     from trainer.tagger import Tagger
 
@@ -113,9 +114,12 @@ def run(config: Config, dataset: Dataset, job_dir: str) -> None:
         tracks = None
         if dataset.records("validation"):
             tracks = whole_tracks(part_source(dataset, "validation", config), _WINDOWS_A_BATCH)
-        model = train(training_batches(source, config), tracks, config, strategy, job_dir)
+        _, tags = read_tags(source, _TRACKS_FOR_RATES)
+        batches = training_batches(source, config)
+        model = train(batches, tracks, config, strategy, job_dir, tags.mean(axis=0))
     except tf.errors.OpError as error:
-        raise RunError(f"{dataset.path} cannot be read: {error.message}") from error
+        shards = [*source.shards, *dataset.shards("validation")]
+        raise damage(shards, error) from error
     tagger = Tagger(
         model,
         source.spec,

@@ -1,0 +1,117 @@
+"""What a job directory keeps of each epoch, and which epoch is the best."""
+
+import csv
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from schemas.config import Config, read_config
+from schemas.errors import RunError
+from trainer.input import WholeTracks
+from trainer.job import Job, clear_job, job_parts
+from trainer.loop import EndOfEpoch, start_at_rates, validate
+from trainer.schedules import learning_rate
+
+
+def a_model():
+    inputs = keras.Input((2,))
+    return keras.Model(inputs, keras.layers.Dense(2, activation="sigmoid", name="scores")(inputs))
+
+
+def run_epochs(job_dir, rows):
+    """End an epoch for each row, the model's bias being the epoch's number."""
+    job, model = Job(str(job_dir), Config()), a_model()
+    for epoch, values in enumerate(rows, start=1):
+        model.layers[-1].bias.assign([epoch, epoch])
+        job.end_epoch(epoch, values, model)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([{"val_loss": v, "val_macro_pr_auc": a} for v, a in ((1, 0.1), (3, 0.5), (2, 0.4))], 2),
+        ([{"val_loss": v, "val_macro_pr_auc": None} for v in (4, 3, 2, 1, 5)], 4),
+        ([{"val_loss": 1, "val_macro_pr_auc": 0.5}] * 2, 1),
+        ([{"loss": 1}, {"loss": 0.5}, {"loss": 2}], 3),
+    ],
+)
+def test_the_best_epoch_is_kept_beside_the_last_three(tmp_path, rows, best):
+    job = run_epochs(tmp_path / "job", rows)
+    assert job.best_epoch == best
+    model = a_model()
+    model.load_weights(job.checkpoint("best"))
+    assert model.layers[-1].bias.numpy().tolist() == [best, best]
+    last = [f"epoch-{epoch:02d}.keras" for epoch in range(1, len(rows) + 1)][-3:]
+    kept = sorted(path.name for path in (tmp_path / "job" / "checkpoints").iterdir())
+    assert kept == ["best.keras", *last]
+
+
+def test_the_table_of_epochs_has_a_blank_for_what_does_not_exist(tmp_path):
+    run_epochs(tmp_path, [{"loss": 0.5, "val_macro_pr_auc": None}, {"loss": 0.25}])
+    with open(tmp_path / "epochs.csv", newline="") as stream:
+        assert list(csv.reader(stream)) == [
+            ["epoch", "loss", "val_macro_pr_auc"], ["1", "0.5", ""], ["2", "0.25", ""],
+        ]  # fmt: skip
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path):
+    callback = EndOfEpoch(Job(str(tmp_path), Config()), None, 3)
+    with pytest.raises(RunError, match="the loss is nan in epoch 2: the training has diverged"):
+        callback.on_epoch_end(1, {"loss": float("nan")})
+    assert not (tmp_path / "epochs.csv").exists()
+
+
+def test_clearing_leaves_what_is_not_the_jobs(tmp_path):
+    run_epochs(tmp_path, [{"loss": 1.0}])
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    assert len(job_parts(str(tmp_path))) == 4
+    clear_job(str(tmp_path))
+    assert list(tmp_path.iterdir()) == [other]
+    assert job_parts(str(pathlib.Path(tmp_path, "none"))) == []
+
+
+def test_validation_averages_windows_and_takes_the_loss_of_tracks():
+    import tensorflow as tf
+
+    model = a_model()
+    model.layers[-1].set_weights([np.eye(2), np.zeros(2)])
+    windows = np.array([[0, 1], [2, 3], [-1, -2]], np.float32)
+    tracks = WholeTracks(
+        ["TR0", "TR1"],
+        np.array([[1, 0], [0, 1]], bool),
+        np.array([2, 1]),
+        tf.data.Dataset.from_tensor_slices(windows).batch(2),
+    )
+    sigmoid = 1 / (1 + np.exp(-windows))
+    scores = np.array([sigmoid[:2].mean(axis=0), sigmoid[2]])
+    values = validate(model, tracks)
+    loss = -np.log([scores[0, 0], 1 - scores[0, 1], 1 - scores[1, 0], scores[1, 1]]).mean()
+    assert values["val_loss"] == pytest.approx(loss, rel=1e-5)
+    assert values["val_macro_roc_auc"] == 0.5  # the first tag is right, the second is not
+    assert values["val_micro_roc_auc"] == 0.25  # one of the four pairs
+    assert validate(model, None) == {}
+
+
+def test_scores_start_at_the_tags_frequencies():
+    model = a_model()
+    start_at_rates(model, np.array([0.1, 0.0]))
+    assert model(np.zeros((1, 2))).numpy()[0] == pytest.approx([0.1, 0.001])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("cosine", [1, 0.5 + 0.5 * np.cos(0.3 * np.pi), 0.5 + 0.5 * np.cos(0.65 * np.pi), 0]),
+        ("one-cycle", [0.04, 1, 0.5, 0]),
+    ],
+)
+def test_schedules_at_four_steps_of_a_hundred(schedule, expected):
+    training = read_config(None, [f"schedule={schedule}", "learning_rate=1"]).training
+    rate = learning_rate(training, 100)
+    found = [rate if schedule == "constant" else float(rate(step)) for step in (0, 30, 65, 100)]
+    assert found == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,228 @@
+"""Training, export and evaluation end to end on tones that are their tags."""
+
+import csv
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.errors import RunError, UsageError
+from schemas.manifest import read_dataset
+from schemas.saved_model import find_saved_model, read_model_info
+from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
+from trainer import evaluate, task
+
+SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
+
+
+def run_task(dataset, job_dir, *arguments):
+    """trainer.task with a tiny model, in this process."""
+    argv = ["--dataset", dataset, "--job_dir", job_dir, "--set", *SETTINGS, *arguments]
+    return task.main([*map(str, argv)])
+
+
+@pytest.fixture(scope="module")
+def waveform_set(tmp_path_factory):
+    return tone_dataset(tmp_path_factory.mktemp("waveform"))
+
+
+@pytest.fixture(scope="module")
+def job(waveform_set, tmp_path_factory):
+    """A log-mel model trained for five epochs from a waveform data set."""
+    job_dir = tmp_path_factory.mktemp("jobs") / "job"
+    assert run_task(waveform_set, job_dir, "--epochs", 5, "--frontend", LOG_MEL) == 0
+    return job_dir
+
+
+def epochs(job_dir):
+    with open(job_dir / "epochs.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_job_directory_says_all_about_the_training(job):
+    config = json.loads((job / "config.json").read_text())
+    assert config["model"]["frontend"] == LOG_MEL
+    assert config["model"]["n_filters"] == 1 and config["model"]["dropout"] == 0.5
+    assert config["model-training"]["epochs"] == 5
+    assert config["tfrecords"]["vocabulary"] == list(TONES)
+    assert AudioSpec(**{k: config["tfrecords"][k] for k in SMALL.to_json()}) == SMALL
+    rows = epochs(job)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
+    losses = [float(row["loss"]) for row in rows]
+    assert losses == sorted(losses, reverse=True)
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert max(rates) <= 0.003 and rates[-1] < 1e-5  # one cycle has ended
+    best = max(rows, key=lambda row: float(row["val_macro_pr_auc"]))
+    kept = sorted(path.name for path in (job / "checkpoints").iterdir())
+    assert kept == ["best.keras", "epoch-03.keras", "epoch-04.keras", "epoch-05.keras"]
+    if int(best["epoch"]) >= 3:
+        same = (job / "checkpoints" / f"epoch-{int(best['epoch']):02d}.keras").read_bytes()
+        assert (job / "checkpoints" / "best.keras").read_bytes() == same
+
+
+def test_tensorboard_has_the_scalars_of_each_epoch(job):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(job / "logs"))
+    events.Reload()
+    name = "val_macro_pr_auc"
+    assert name in events.Tags()["tensors"]
+    import tensorflow as tf
+
+    logged = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
+    assert logged == pytest.approx([float(row[name]) for row in epochs(job)], rel=1e-6)
+
+
+def run_evaluate(dataset, model, folder, *arguments):
+    """trainer.evaluate; gives the report and the scores."""
+    files = folder / "report.json", folder / "scores.csv"
+    argv = ["--dataset", dataset, "--model", model, "--output", files[0], "--scores", files[1]]
+    assert evaluate.main([*map(str, argv), *arguments]) == 0
+    return json.loads(files[0].read_text()), pd.read_csv(files[1], index_col="track_id")
+
+
+@pytest.fixture(scope="module")
+def evaluated(job, waveform_set, tmp_path_factory):
+    """Report and scores of the test part."""
+    return run_evaluate(waveform_set, job / "export", tmp_path_factory.mktemp("evaluated"))
+
+
+def test_evaluation_sees_what_training_saw(job, waveform_set, tmp_path):
+    report, scores = run_evaluate(waveform_set, job, tmp_path, "--split", "validation")
+    best = max(epochs(job), key=lambda row: float(row["val_macro_pr_auc"]))
+    assert report["tracks"] == 8
+    assert report["macro"]["pr_auc"] == pytest.approx(float(best["val_macro_pr_auc"]), abs=1e-6)
+    assert report["micro"]["roc_auc"] == pytest.approx(float(best["val_micro_roc_auc"]), abs=1e-6)
+    assert list(scores.columns) == list(TONES) and len(scores) == 8
+
+
+def test_the_model_has_learnt_the_tones(evaluated):
+    report, scores = evaluated
+    assert report["split"] == "test" and report["tracks"] == len(scores) == 16
+    assert report["macro_min_positives"]["roc_auc"] > 0.8
+    truth = np.array([tags for _, _, tags in tones(16)])
+    assert [row["positives"] for row in report["per_tag"]] == truth.sum(axis=0).tolist()
+
+
+def test_scores_are_those_of_the_exported_model_called_alone(job, evaluated):
+    import tensorflow as tf
+
+    rows = tones(16, seed=2, prefix="TRTE")
+    audio = np.array([samples for _, samples, _ in rows], np.float32) / 32768
+    model = tf.saved_model.load(str(job / "export" / "1"))
+    served = model.signatures["serving_default"](audio=tf.constant(audio))["scores"].numpy()
+    scores = evaluated[1].loc[[tid for tid, *_ in rows]].to_numpy()
+    assert np.abs(scores - served).max() < 1e-6
+
+
+def test_spectrograms_are_scored_as_the_audio_they_come_from(job, evaluated, tmp_path, capsys):
+    rows = spectrograms(tones(16, seed=2, prefix="TRTE"))
+    stored = write_dataset(tmp_path, {"test": rows}, list(TONES), audio_format=LOG_MEL)
+    file = tmp_path / "scores.parquet"
+    argv = ["--dataset", stored, "--model", str(job / "export" / "1"), "--scores", str(file)]
+    assert evaluate.main(argv) == 0
+    report, scores = evaluated
+    shown = capsys.readouterr().out
+    assert f"{report['macro']['pr_auc']:.4f}" in shown and "prior only, macro" in shown
+    found = pd.read_parquet(file).set_index("track_id")
+    assert list(found.columns) == list(TONES)
+    assert np.abs(found.loc[scores.index] - scores).to_numpy().max() < 1e-3
+
+
+def test_overwrite_replaces_the_job_and_merged_tags_are_measured_as_learnt(waveform_set, tmp_path):
+    own = tmp_path / "job"
+    (own / "checkpoints").mkdir(parents=True)
+    for name in ("epochs.csv", "notes.txt", "checkpoints/epoch-07.keras"):
+        (own / name).write_text("mine")
+    with pytest.raises(UsageError, match="already holds a job"):
+        run_task(waveform_set, own, "--epochs", "1")
+    assert (own / "epochs.csv").read_text() == "mine"
+    run_task(
+        waveform_set, own, "--epochs", "1", "--frontend", LOG_MEL, "--overwrite",
+        "--set", 'merge=[["low","noise"]]',
+    )  # fmt: skip
+    assert len(epochs(own)) == 1 and (own / "notes.txt").read_text() == "mine"
+    kept = sorted(path.name for path in (own / "checkpoints").iterdir())
+    assert kept == ["best.keras", "epoch-01.keras"]
+    info = read_model_info(find_saved_model(str(own)))
+    assert info.labels == ["low", "high"]
+    assert evaluate.label_columns(info, read_dataset(waveform_set)) == [0, 1, 0]
+    report, _ = run_evaluate(waveform_set, own, tmp_path)
+    assert [row["positives"] for row in report["per_tag"]] == [12, 8]
+
+
+def test_the_waveform_front_end_without_validation_keeps_the_last_epoch(tmp_path):
+    spec = AudioSpec(sample_rate=8000, n_mels=16, n_fft=256, hop_length=64)
+    data = tone_dataset(tmp_path / "data", train=8, validation=0, test=8, spec=spec)
+    job_dir = tmp_path / "job"
+    run_task(data, job_dir, "--epochs", "1", "--set", "window_seconds=2.5")
+    assert list(epochs(job_dir)[0]) == ["epoch", "loss", "learning_rate"]
+    info = read_model_info(str(job_dir / "export" / "1"))
+    assert info.frontend == WAVEFORM and info.window == 20000 and info.spec == spec
+    report, scores = run_evaluate(data, job_dir, tmp_path)
+    assert report["tracks"] == 8 and np.isfinite(scores.to_numpy()).all()
+
+
+def test_a_damaged_shard_is_one_line(tmp_path):
+    data = tone_dataset(tmp_path)
+    shard = pathlib.Path(data, "train", "waveform-00000-of-00002.tfrecord")
+    content = bytearray(shard.read_bytes())
+    content[5000] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(RunError, match=r"00000-of-00002.tfrecord is damaged \(corrupted record"):
+        run_task(data, tmp_path / "job", "--epochs", "1", "--frontend", LOG_MEL)
+    shard.unlink()
+    with pytest.raises(UsageError, match="waveform-00000-of-00002.tfrecord is missing"):
+        run_task(data, tmp_path / "other", "--epochs", "1")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "model-training.epochs is 0: allowed is a whole number from 1"),
+        (["--set", "optimizer=fast"], 'optimizer is "fast": allowed are adadelta'),
+        (["--set", "name=unet"], "there is no model 'unet': allowed are pons"),
+        (["--set", "top=0"], "tags.top is 0"),
+        (["--set", "with=blues"], "tags.with names 'blues'"),
+        (["--set", "window_seconds=0.2", "--frontend", LOG_MEL], "no pons model for windows"),
+        (["--config", "none.json"], "none.json cannot be read"),
+    ],
+)
+def test_bad_settings_write_nothing(waveform_set, tmp_path, arguments, message):
+    argv = ["--dataset", waveform_set, "--job_dir", str(tmp_path / "job")]
+    with pytest.raises(UsageError, match=message):
+        task.main([*argv, *arguments])
+    assert not (tmp_path / "job").exists()
+
+
+def test_commands_answer_bad_use_with_one_line_and_code_2(command, tmp_path):
+    done = command("trainer.task", "--dataset", tmp_path, "--job_dir", tmp_path / "job")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"error: {tmp_path} holds no finished data set")
+    assert done.stderr.count("\n") == 1
+    data = tone_dataset(tmp_path, LOG_MEL, train=2, validation=0, test=0)
+    done = command(
+        "trainer.task", "--dataset", data, "--job_dir", tmp_path / "job", "--frontend", WAVEFORM
+    )
+    assert done.returncode == 2 and "model.frontend is waveform" in done.stderr
+    done = command("trainer.evaluate", "--dataset", data, "--model", tmp_path)
+    assert done.returncode == 2 and "holds no exported model" in done.stderr
+    done = command("trainer.task", "--help")
+    assert done.returncode == 0 and "model-training.batch_size=16" in done.stdout
+
+
+def test_evaluation_of_what_does_not_fit(job, tmp_path):
+    other = AudioSpec(sample_rate=4000, n_mels=16, n_fft=256, hop_length=64)
+    rows = {"test": tones(2, spec=other)}
+    data = write_dataset(tmp_path / "rate", rows, list(TONES), spec=other)
+    with pytest.raises(UsageError, match="audio at 4000 Hz: the model needs 2000 Hz"):
+        evaluate.main(["--dataset", data, "--model", str(job)])
+    with pytest.raises(UsageError, match="has no validation tracks"):
+        evaluate.main(["--dataset", data, "--model", str(job), "--split", "validation"])
+    data = write_dataset(tmp_path / "tags", {"test": tones(2)}, ["a", "b", "c"])
+    with pytest.raises(UsageError, match="the model knows none of the tags"):
+        evaluate.main(["--dataset", data, "--model", str(job)])
