@@ -88,7 +88,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError(f"--top is {options.top}: it must be 1 or more")
     if options.output:
         folder = os.path.dirname(options.output) or "."
-        if os.path.isdir(options.output) or not os.path.isdir(folder):
+        is_other = os.path.exists(options.output) and not os.path.isfile(options.output)
+        if is_other or not os.path.isdir(folder):
             raise UsageError(f"--output {options.output}: a file in a directory that exists")
     return options
 
@@ -175,6 +176,8 @@ def json_lines(output: str | None) -> Iterator[Callable[[dict[str, Any]], None]]
             stream.write(json.dumps(row) + "\n")
             stream.flush()
         except OSError as error:
+            with contextlib.suppress(OSError):  # it tries to write once more
+                stream.close()
             raise RunError(
                 f"{partial(output)} cannot be written: {error.strerror}; the lines so far are in it"
             ) from error

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.audio import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.errors import UsageError
+from schemas.errors import RunError, UsageError
 from schemas.saved_model import METADATA, ModelInfo
 from serving import predict
 from serving.inputs import find_audio
@@ -236,6 +236,15 @@ def test_control_c_keeps_what_was_done(job, tmp_path):
     )
 
 
+def test_a_full_disk_is_one_line(job, tmp_path):
+    clip = tone(tmp_path / "clip.wav")
+    output = tmp_path / "rows.jsonl"
+    (tmp_path / "rows.jsonl.part").symlink_to("/dev/full")
+    with pytest.raises(RunError, match="rows.jsonl.part cannot be written: No space left"):
+        predict.main(["--model", str(job), "--input", str(clip), "--output", str(output)])
+    assert not output.exists()
+
+
 def test_bad_arguments(job, tmp_path, capsys):
     clip = tone(tmp_path / "clip.wav")
     (tmp_path / "empty").mkdir()
@@ -248,6 +257,7 @@ def test_bad_arguments(job, tmp_path, capsys):
         "between 0 and 1": ["--input", clip, "--threshold", 2],
         "1 or more": ["--input", clip, "--top", 0],
         "a directory that exists": ["--input", clip, "--output", tmp_path / "no" / "rows.jsonl"],
+        "a file in": ["--input", clip, "--output", "/dev/null"],
         "--input": [],
         "unrecognized arguments: --tpo": ["--input", clip, "--tpo", 3],
     }.items():
