@@ -25,9 +25,9 @@ def parser() -> ArgumentParser:
     """The options of the command."""
     options = ArgumentParser(
         prog="trainer.task",
-        description="Train a tagger: random windows of the training tracks, all GPUs or the CPU. "
-        "JOB_DIR gets config.json, epochs.csv, TensorBoard logs/, checkpoints/ and the best\n"
-        "epoch's SavedModel in export/1.",
+        description="Train a tagger on random windows of the training tracks, on all GPUs or the\n"
+        "CPU. JOB_DIR gets config.json, epochs.csv, TensorBoard logs/, checkpoints/ and the\n"
+        "SavedModel of the best epoch in export/1.",
         epilog=f"keys for --config and --set, with their defaults:\n{describe()}",
         formatter_class=_Help,
     )
