@@ -11,7 +11,7 @@ import pyarrow as pa
 from schemas.errors import RunError
 from schemas.rejects import FILE, SONG, Stage
 
-_MEANING = {
+MEANING = {
     Stage.LIST: "named <7digital id>.clip.mp3",
     Stage.JOIN: "one file and one song an id",
     Stage.MISMATCHES: "not a mismatch",
@@ -99,7 +99,7 @@ def format_counts(stages: Sequence[Mapping[str, Any]], listed: Mapping[str, int]
             for reason, n in stage["reasons"][kind].items():
                 reasons[f"{reason} ({kind}s)"] += n
         gone = ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items()))
-        meaning = _MEANING[Stage(stage["stage"])]
+        meaning = MEANING[Stage(stage["stage"])]
         rows.append((meaning, stage["files"], stage["songs"], gone))
     lines = [f"{'left after each stage':<32}{'files':>11}{'songs':>11}  gone"]
     lines += [

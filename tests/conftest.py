@@ -34,6 +34,29 @@ def fixtures_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def mini(fixtures_dir, tmp_path_factory) -> pathlib.Path:
+    """The mini Million Song Dataset, built with all filters in this process; not to be changed."""
+    from beam_pipelines import build
+    from tests.corpora import mini_options
+
+    output = tmp_path_factory.mktemp("mini") / "out"
+    assert build.main(mini_options(fixtures_dir, output)) == 0
+    return output
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium."""
+    from tests.browser import find_chromium
+
+    path = find_chromium()
+    if path is None:
+        reason = "no Chromium on this machine (Debian, Ubuntu: apt-get install chromium)"
+        (pytest.fail if required("browser") else pytest.skip)(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
 def command():
     """Runs ``python -m MODULE ARGUMENTS`` as a user would and returns the finished process."""
 

@@ -48,14 +48,6 @@ def corpus(fixtures_dir, tmp_path_factory):
     return output
 
 
-@pytest.fixture(scope="module")
-def mini(fixtures_dir, tmp_path_factory):
-    """The mini Million Song Dataset with all filters, in this process."""
-    output = tmp_path_factory.mktemp("mini") / "out"
-    assert build.main(mini_options(fixtures_dir, output)) == 0
-    return output
-
-
 def accounts_close(output: pathlib.Path, files: set[str], n_songs: int) -> None:
     """Each listed file and each summary row is one written row or one reject."""
     tracks, rejects = rows(output / "tracks.parquet"), rows(output / "rejects.parquet")
