@@ -296,10 +296,10 @@ def _dealt_tags(source: Source, seed: int):
 
 def damage(shards: Sequence[str], error: tf.errors.OpError) -> RunError:
     """What to say when reading failed: TensorFlow does not tell which file it was in."""
-    for shard in shards:
+    for shard in shards if isinstance(error, tf.errors.DataLossError) else ():
         try:
             collections.deque(tf.data.TFRecordDataset(shard), maxlen=0)
-        except tf.errors.OpError as found:
+        except tf.errors.DataLossError as found:
             reason = re.sub(r"{{.*?}}|\[Op:.*", "", found.message).strip()
             return RunError(f"{shard} is damaged ({reason}): build the data set again")
     return RunError(f"TensorFlow failed: {error.message}")

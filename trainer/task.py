@@ -107,13 +107,14 @@ def run(config: Config, dataset: Dataset, job_dir: str) -> None:
 
     config = fill_options(config)
     source = part_source(dataset, "train", config)
-    make_model(config, source.window, len(source.names))
+    validation = None
+    if dataset.records("validation"):
+        validation = part_source(dataset, "validation", config)
+    make_model(config, source.window, len(source.names))  # what does not fit is said here
     strategy = tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or ["/cpu:0"])
     clear_job(job_dir)
     try:
-        tracks = None
-        if dataset.records("validation"):
-            tracks = whole_tracks(part_source(dataset, "validation", config), _WINDOWS_A_BATCH)
+        tracks = validation and whole_tracks(validation, _WINDOWS_A_BATCH)
         _, tags = read_tags(source, _TRACKS_FOR_RATES)
         batches = training_batches(source, config)
         model = train(batches, tracks, config, strategy, job_dir, tags.mean(axis=0))
@@ -121,12 +122,7 @@ def run(config: Config, dataset: Dataset, job_dir: str) -> None:
         shards = [*source.shards, *dataset.shards("validation")]
         raise damage(shards, error) from error
     tagger = Tagger(
-        model,
-        source.spec,
-        source.frontend,
-        source.window,
-        source.names,
-        config.to_json(),
+        model, source.spec, source.frontend, source.window, source.names, config.to_json()
     )
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)
