@@ -27,7 +27,7 @@ from beam_pipelines.accounts import count_stages, format_counts
 from beam_pipelines.finish import finish, plan_rejects
 from beam_pipelines.inputs import Inputs, look
 from beam_pipelines.progress import Progress
-from beam_pipelines.runners import make_pipeline, n_cores, parse_options
+from beam_pipelines.runners import make_pipeline, n_cores, parse_options, row_options
 from schemas.command import run_command
 from schemas.errors import UsageError
 from schemas.manifest import PARTS, Dataset
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     inputs = look(args)
     if args.dry_run:
         with tempfile.TemporaryDirectory(prefix="orpheus-plan-") as folder:
-            planned = make_plan(args, inputs, folder, beam_options)
+            planned = make_plan(args, inputs, folder, rest)
             print_plan(planned, folder)
         return 0
     with workdir.claim(args.output, inputs.plan_id, args.overwrite) as state:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"{args.output} is finished already, from the same inputs and options")
             print(format_counts(state.data["stages"], state.data["listed"]))
             return 0
-        planned = state.plan or make_plan(args, inputs, state.work, beam_options)
+        planned = state.plan or make_plan(args, inputs, state.work, rest)
         write_missing(args, planned, state.work, beam_options)
         manifest = finish(
             args.output,
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def make_plan(
-    args: argparse.Namespace, inputs: Inputs, work: str, beam_options: PipelineOptions
+    args: argparse.Namespace, inputs: Inputs, work: str, beam_argv: Sequence[str]
 ) -> dict[str, Any]:
     """Join the rows, find the vocabulary and deal the songs to the shards.
 
@@ -81,7 +81,7 @@ def make_plan(
         What was found.
     work : str
         Folder that gets the pieces, each shard's rows and, last, the plan.
-    beam_options : PipelineOptions
+    beam_argv : sequence of str
         Beam's options.
 
     Returns
@@ -96,6 +96,7 @@ def make_plan(
     """
     from beam_pipelines import vocabulary  # TensorFlow: 10 s that a second run need not pay
 
+    beam_options = row_options(beam_argv)
     with Progress("plan: join files, songs and tags"), make_pipeline(beam_options) as pipeline:
         plan.join_songs(pipeline, inputs.to_join(args, work), work)
     pieces = [
