@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 _WIDTH = 30
+_WORTH_A_LINE = 5  # s; elsewhere than on a terminal a shorter work is not worth one
 
 
 class Progress:
@@ -41,9 +42,9 @@ class Progress:
     def __exit__(self, kind, *_) -> None:
         self.stop.set()
         self.thread.join()
-        if kind is None:
-            end = "\n" if self.terminal else ""
-            self._show(end)
+        seconds = time.monotonic() - self.started
+        if kind is None and (self.terminal or self.total or seconds >= _WORTH_A_LINE):
+            self._show("\n" if self.terminal else "")
 
     def _run(self) -> None:
         while not self.stop.wait(1 if self.terminal else 60):
