@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines import report, report_figures
+from beam_pipelines import report, report_figures, report_html
 from beam_pipelines.report import render_report
 from schemas import tables
 from schemas.manifest import PARTS, read_dataset
@@ -344,12 +344,25 @@ def test_the_page_does_not_grow_with_the_tracks():
 
 
 def test_a_track_of_ten_hours_does_not_press_the_others_together():
-    rows = [("train", "AR1", 30.0, 0.0, 0.0, 0, [])] * 999
-    rows.append(("test", "AR2", 36_000.0, 0.0, 0.0, 0, []))
+    rows = [("train", "AR1", 30.0, 0.0, 0.0, 0, [])] * 998
+    rows += [("test", "AR2", seconds, 0.0, 0.0, 0, []) for seconds in (37.0, 36_000.0)]
     page = Page(render_report(make_data(rows), make_tracks(rows)))
-    assert "Not drawn: 1 track from 37 on." in page.text("tracks")
-    assert page.tables["tracks"][1] == [["Duration in s", "tracks"], ["30 to 31", "999"]]
+    assert "Not drawn: 2 tracks from 37 on." in page.text("tracks")
+    assert page.tables["tracks"][1] == [["Duration in s", "tracks"], ["30 to 31", "998"]]
     assert "Audio 18.3 h" in page.text("")
+
+
+def test_a_few_outer_values_are_drawn_where_there_is_room():
+    rows = [("train", "AR1", 30.0, 0.0, 0.0, 0, ["a"])] * 999
+    rows.append(("train", "AR1", 30.0, 0.0, 0.0, 0, [f"tag {i}" for i in range(20)]))
+    page = Page(render_report(make_data(rows), make_tracks(rows)))
+    assert page.tables["tracks"][0][1:] == [["1", "999"], ["20", "1"]]
+    assert "Not drawn" not in page.text("tracks")
+
+
+def test_attributes_are_escaped():
+    found = report_html.tag("i", "<b>", title='"><b>', class_="one", aria_hidden="true")
+    assert found == '<i title="&quot;&gt;&lt;b&gt;" class="one" aria-hidden="true">&lt;b&gt;</i>'
 
 
 VALUES = st.lists(st.floats(0, 1e6, allow_subnormal=False) | st.sampled_from([0.3, 29.7, 30.0]))
@@ -417,6 +430,10 @@ function measure() {
     return {
       width: frame.clientWidth, scroll: doc.documentElement.scrollWidth, heights,
       contrast: Math.min(...texts.map(e => contrast(style(e).color, behind(page, e)))),
+      lengths: [...doc.querySelectorAll('.bar')].filter(b => b.offsetWidth).map(
+        b => [...b.children].map(i => [i.className, i.offsetWidth / b.offsetWidth])),
+      pale: Math.min(...[...doc.querySelectorAll('.pale + .one')].map(
+        i => contrast(style(i).backgroundColor, style(i.previousSibling).backgroundColor))),
       bars: Math.min(...[...doc.querySelectorAll('.columns b, .stack i')].map(
         e => contrast(style(e).backgroundColor, behind(page, e.parentElement)))),
       smallest: Math.min(...texts.map(e => parseFloat(style(e).fontSize))),
@@ -432,7 +449,7 @@ function measure() {
 @pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "paper"), [((), "252"), ((browser.DARK,), "20")])
 def test_the_layout_at_three_widths(chromium, scheme, paper):
-    text = render_report(make_data(ROWS), make_tracks(ROWS))
+    text = render_report(make_data(ROWS, {"rock": 4, "pop": 3, "jazz": 2}), make_tracks(ROWS))
     seen = browser.look(chromium, {"/measure.html": MEASURE, "/report.html": text}, *scheme)
     assert seen.console == []
     assert seen.requests == ["/measure.html", *["/report.html"] * 3]
@@ -440,7 +457,7 @@ def test_the_layout_at_three_widths(chromium, scheme, paper):
     assert [frame["width"] for frame in found] == [340, 800, 1300]
     for frame in found:
         assert frame["scroll"] <= frame["width"]
-        assert frame["contrast"] >= 4.5 and frame["bars"] >= 3
+        assert frame["contrast"] >= 4.5 and frame["bars"] >= 3 and frame["pale"] >= 3
         assert frame["figures"] and frame["fetched"] == 0 and frame["smallest"] >= 12
         assert frame["paper"].startswith(f"rgb({paper},")
         for chart in frame["heights"]:
@@ -449,6 +466,13 @@ def test_the_layout_at_three_widths(chromium, scheme, paper):
             for n, height in drawn:
                 assert height == pytest.approx(n * tallest[1] / tallest[0], abs=0.5)
         assert len(frame["heights"]) == 5
+    assert found[0]["lengths"] == []  # where it is narrow, figures go before bars
+    lengths = [length for bar in found[2]["lengths"] for length in bar]
+    expected = [pair for _ in range(9) for pair in (("one", 8 / 9), ("two", 1))]
+    for planned, written in ((4, 4), (3, 2), (2, 2)):
+        expected += [("pale", planned / 4), ("one", written / 4)]
+    assert [name for name, _ in lengths] == [name for name, _ in expected]
+    np.testing.assert_allclose([x for _, x in lengths], [x for _, x in expected], atol=0.01)
 
 
 @pytest.mark.browser
