@@ -14,6 +14,7 @@ from beam_pipelines.report_html import (
     STYLE,
     Safe,
     bars,
+    cell,
     columns,
     facts,
     join,
@@ -161,10 +162,8 @@ def _parts(data: Mapping[str, Any], tracks: pa.Table) -> list[Safe]:
     if by != "file":
         asked = ", ".join(f"{share:g}\u00a0% {part}" for part, share in shares)
         text = f"Split by {by}; asked for {asked} of the {by}s. "
-    text += (
-        f"{shared:,} artists have" if shared > 1 else "1 artist has" if shared else "No artist has"
-    )
-    text += " tracks in more than one part."
+    who = {0: "No artist has", 1: "1 artist has"}.get(shared, f"{shared:,} artists have")
+    text += f"{who} tracks in more than one part."
 
     def cells(counts: figures.PartCounts) -> list[Safe]:
         share, size = percent(counts.tracks, total.tracks), _size(counts.size)
@@ -217,10 +216,8 @@ def _chart(
     broad: bool = False,
 ) -> Safe:
     """One figure: how `values` are spread, in words, as a column chart and as a table."""
-    spread, found = (
-        figures.summarise(values),
-        figures.histogram(values, 100 if broad else 40, least),
-    )
+    spread = figures.summarise(values)
+    found = figures.histogram(values, 100 if broad else 40, least)
     if spread is None or found is None:
         return tag("figure", tag("figcaption", tag("h3", title), tag("p", note or "No value.")))
     lowest, low, median, high, highest = map(plain, spread.quantiles)
@@ -285,14 +282,11 @@ def _options(data: Mapping[str, Any]) -> list[Safe]:
         ("What is stored", {"front end": data["audio_spec"], "layout": data["layout"]}),
         ("Fingerprints of the inputs", data["fingerprints"]),
     ]
-    tables = [
-        table(
-            ["Name", "Value"],
-            (row(name, tag("code", _value(value))) for name, value in figures.flatten(values)),
-            caption=caption,
-        )
-        for caption, values in groups
-    ]
+    tables = []
+    for caption, values in groups:
+        found = figures.flatten(values)
+        rows = (row(name, cell(tag("code", _value(value)))) for name, value in found)
+        tables.append(table(["Name", "Value"], rows, caption))
     return [tag("div", *tables, class_="names")]
 
 
@@ -310,7 +304,7 @@ def _value(value: Any) -> str:
 
 def _wide(content: Any) -> Safe:
     """A cell for bars, which goes where the page is narrow."""
-    return tag("td", content, class_="bars")
+    return cell(content, class_="bars")
 
 
 def _legend(*names: tuple[str, str]) -> Safe:

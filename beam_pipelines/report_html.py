@@ -135,9 +135,14 @@ def percent(n: float, total: float) -> str:
     return f"{100 * n / total if total else 0:.1f}\u00a0%"
 
 
+def cell(value: Any, **attributes: Any) -> Safe:
+    """A cell of a table."""
+    return tag("td", value, **attributes)
+
+
 def number(value: Any, hint: bool = False) -> Safe:
     """A cell that stands to the right; `hint` makes a figure stand out that needs a look."""
-    return tag("td", value, class_="n none" if hint else "n")
+    return cell(value, class_="n none" if hint else "n")
 
 
 def table(
@@ -159,7 +164,7 @@ def table(
         tag("th", title[1:], scope="col", class_="n")
         if title.startswith(">")
         else title
-        if title.startswith("<th")
+        if isinstance(title, Safe)
         else tag("th", title, scope="col")
         for title in head
     )
@@ -170,9 +175,8 @@ def table(
 
 
 def row(title: Any, *cells: Any, **attributes: Any) -> Safe:
-    """A row of a table: its title, then cells; what is no cell yet becomes one."""
-    made = (value if str(value).startswith("<td") else tag("td", value) for value in cells)
-    return tag("tr", tag("th", title, scope="row"), *made, **attributes)
+    """A row of a table: its title, then cells (from :func:`cell` or :func:`number`)."""
+    return tag("tr", tag("th", title, scope="row"), *cells, **attributes)
 
 
 def bars(*shares: tuple[str, float], thick: bool = False) -> Safe:
