@@ -55,7 +55,8 @@ demo: $(STAMP)
 	@$(BIN)/python scripts/demo.py --output demo --seed $(SEED) $(if $(SHUFFLE),--shuffle_labels)
 
 bench: $(STAMP)
-	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python -m tests.benchmarks.train_step
+	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
 
 clean:
 	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache .hypothesis
