@@ -27,13 +27,17 @@ _LARGEST_SAMPLE = 1e6
 _FRAMES_AT_ONCE = 512
 
 
+# How files of the formats begin that can be told from an MP3, which can begin with anything.
+_MAGIC = {b"RIFF": ".wav", b"RF64": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
+
+
 class AudioError(Exception):
     """A file that gives no samples.
 
     Attributes
     ----------
     reason : Reason
-        EMPTY_FILE, UNDECODABLE or NO_SAMPLES.
+        EMPTY_FILE, UNDECODABLE, MISLABELLED or NO_SAMPLES.
     detail : str
         What the decoder says; the same for the same bytes.
     """
@@ -152,6 +156,21 @@ def _read(data: bytes) -> tuple[np.ndarray, int]:
     if subtype in ("FLOAT", "DOUBLE") and not np.abs(samples).max(initial=0) < _LARGEST_SAMPLE:
         raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
     return samples, rate
+
+
+def check_label(name: str, data: bytes) -> None:
+    """See that a file begins as its suffix says.
+
+    A WAV file under an MP3's name is most likely not the clip that its name promises.
+
+    Raises
+    ------
+    AudioError
+        MISLABELLED.
+    """
+    suffix = _MAGIC.get(data[:4])
+    if suffix is not None and not name.lower().endswith(suffix):
+        raise AudioError(Reason.MISLABELLED, f"it is a {suffix} file")
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:

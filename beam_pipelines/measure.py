@@ -8,7 +8,7 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 
 from beam_pipelines import storage
-from beam_pipelines.audio import AudioError, Probe, decode, probe, to_mono
+from beam_pipelines.audio import AudioError, Probe, check_label, decode, probe, to_mono
 from beam_pipelines.listing import AudioFile, parse_7digitalid
 from beam_pipelines.silence import (
     Limits,
@@ -78,6 +78,7 @@ def measure_file(audio_dir: str, file: AudioFile, limits: Limits) -> dict[str, A
         return reject(reason, failure_detail(reason, None, limits))
     try:
         data = storage.read_bytes(storage.join(audio_dir, file.path))
+        check_label(file.path, data)
         samples, rate = decode(data)
     except (OSError, BeamIOError) as error:
         return reject(Reason.UNREADABLE, type(error).__name__)

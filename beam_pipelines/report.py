@@ -45,6 +45,7 @@ _WORDS = {
     Reason.EMPTY_FILE: "file of 0 bytes",
     Reason.UNREADABLE: "file that could not be read",
     Reason.UNDECODABLE: "file that could not be decoded",
+    Reason.MISLABELLED: "audio of another format than its name says",
     Reason.NO_SAMPLES: "file that decodes to nothing",
     Reason.SILENT: "no sound at all",
     Reason.TOO_SMALL: "file too small",

@@ -186,6 +186,7 @@ class WriteShard(beam.DoFn):
         except (OSError, BeamIOError) as error:
             raise Failure(Reason.UNREADABLE, type(error).__name__) from error
         try:
+            audio.check_label(copy.path, data)
             clip = audio.load_clip(data, settings.spec)
         except AudioError as error:
             raise Failure(error.reason, error.detail) from error

@@ -41,6 +41,7 @@ class Reason(enum.StrEnum):
     EMPTY_FILE = "empty_file"  # 0 bytes
     UNREADABLE = "unreadable"  # the file system failed
     UNDECODABLE = "undecodable"
+    MISLABELLED = "mislabelled"  # audio of another format than its name says
     NO_SAMPLES = "no_samples"  # decodes to nothing
     SILENT = "silent"
     TOO_SMALL = "too_small"
@@ -68,6 +69,7 @@ _STAGES = {
     Reason.EMPTY_FILE: Stage.AUDIO,
     Reason.UNREADABLE: Stage.AUDIO,
     Reason.UNDECODABLE: Stage.AUDIO,
+    Reason.MISLABELLED: Stage.AUDIO,
     Reason.NO_SAMPLES: Stage.AUDIO,
     Reason.SILENT: Stage.AUDIO,
     Reason.TOO_SMALL: Stage.FILTERS,

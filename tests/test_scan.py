@@ -22,7 +22,10 @@ from schemas import tables
 from schemas.errors import RunError, UsageError
 from schemas.rejects import Reason
 from tests.conftest import ROOT
-from tests.test_audio import BROKEN, DAMAGED, SILENT
+from tests.test_audio import BROKEN as UNDECODED
+from tests.test_audio import DAMAGED, SILENT
+
+BROKEN = UNDECODED | {"4/6/4644454.clip.mp3": Reason.MISLABELLED}  # a WAV file
 
 BAD_NAMES = {
     "7digital/9/9/99999992.clip.MP3",
@@ -97,7 +100,7 @@ def test_every_listed_file_is_a_row_or_a_reject(msd, scanned):
 def test_decoders_say_nothing_on_the_terminal(scanned):
     _, process = scanned
     labels = {line.split(":")[0] for line in process.stderr.splitlines()}
-    assert labels == {"list the audio files", "measure"}
+    assert labels - {"list the audio files"} == {"measure"}
 
 
 @pytest.mark.fixtures
@@ -156,7 +159,7 @@ def test_filters_leave_what_2019_meant_to_leave(msd, tmp_path):
         else:
             expected_reason = "max_silence" if path in passed["tot3"] else "total_silence"
         assert rejects[path] == expected_reason, path
-    assert set(rejects.values()) == {"bad_name", "empty_file", *_FILTERS, "silent"}
+    assert set(rejects.values()) == {"bad_name", "empty_file", *_FILTERS, "mislabelled", "silent"}
 
 
 @pytest.mark.fixtures
@@ -196,7 +199,7 @@ def tree(tmp_path):
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, 8000)
     for number in range(12):
         sound = np.concatenate([noise, np.zeros(600 * number), noise])
-        soundfile.write(root / f"{number}.clip.mp3", sound * (number != 3), 8000, format="WAV")
+        soundfile.write(root / f"{number}.clip.mp3", sound * (number != 3), 8000, format="MP3")
     (root / "4.clip.mp3").write_bytes(b"")
     (root / "5.clip.mp3").rename(root / "five.ogg")
     (root / "readme.txt").write_text("no audio")
@@ -213,7 +216,7 @@ def test_csv_holds_the_same_table(tree, tmp_path):
         f"{number}.clip.mp3" for number in range(12) if number not in (3, 4, 5)
     )
     [detail] = parquet["silence_detail"].to_pylist()[-1]
-    assert detail == pytest.approx([1.0, 1.675], abs=0.2)
+    assert detail == pytest.approx([1.0, 1.675], abs=0.3)
     assert read_rejects(tmp_path / "audio.parquet") == {
         "3.clip.mp3": Reason.SILENT,
         "4.clip.mp3": Reason.EMPTY_FILE,
