@@ -8,7 +8,7 @@ setup(
     description="Million Song Dataset to music auto-tagger: pipelines, training, a service",
     python_requires=">=3.11",
     packages=["beam_pipelines", "schemas", "serving", "trainer"],
-    package_data={"schemas": ["tag_lists/*.txt", "tag_lists/*.csv"]},
+    package_data={"schemas": ["presets/*.json", "tag_lists/*.txt", "tag_lists/*.csv"]},
     install_requires=[
         "apache-beam>=2.77",
         "google-crc32c>=1.5",

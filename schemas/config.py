@@ -16,8 +16,8 @@ from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import UsageError
 from schemas.manifest import Dataset
 
-SCHEDULES = ("constant", "cosine", "one-cycle")
-INITIALIZERS = ("he_normal", "glorot_uniform")
+SCHEDULES = ("constant", "cosine", "one-cycle", "triangular")
+INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
 
 
 def _key(
@@ -108,6 +108,10 @@ class Training:
     optimizer: str = _text("adam", "any optimizer of Keras, by name")
     learning_rate: float = _real(1e-3, 1e-7, 10, "the highest rate of the schedule")
     schedule: str = _choice("one-cycle", SCHEDULES, "how the rate moves over the steps")
+    cycle_epochs: float = _real(4.0, 0.01, 10000, "triangular: epochs of one rise and fall")
+    cycle_floor: float = _real(
+        0.25, 0, 1, "triangular: the lowest rate as a share of learning_rate"
+    )
     norm_momentum: float = _real(
         0.9, 0, 0.9999, "of batch normalisation's moving statistics; 0.99 for long trainings"
     )
@@ -219,7 +223,7 @@ def _fields(section: str) -> dict[str, dataclasses.Field]:
     return {field.name.rstrip("_"): field for field in dataclasses.fields(SECTIONS[section])}
 
 
-def read_config(file: str | None, settings: Sequence[str] = ()) -> Config:
+def read_config(file: str | None, settings: Sequence[str] = (), option: str = "--set") -> Config:
     """Read a configuration file and apply settings of the command line to it.
 
     Parameters
@@ -230,6 +234,8 @@ def read_config(file: str | None, settings: Sequence[str] = ()) -> Config:
         ``key=value`` with the key as ``section.key``, or alone where only one section
         has it. The value is JSON; what is no JSON is text, and text with commas is a
         list where a list is asked for.
+    option : str
+        What errors call the settings.
 
     Raises
     ------
@@ -248,22 +254,22 @@ def read_config(file: str | None, settings: Sequence[str] = ()) -> Config:
     config = parse_config(values, file or "configuration")
     values = config.to_json()
     for setting in settings:
-        section, key, value = _setting(setting)
+        section, key, value = _setting(setting, option)
         values[section][key] = value
-    return parse_config(values, "--set" if settings else file or "configuration")
+    return parse_config(values, option if settings else file or "configuration")
 
 
-def _setting(setting: str) -> tuple[str, str, Any]:
+def _setting(setting: str, option: str) -> tuple[str, str, Any]:
     name, equals, text = setting.partition("=")
     if not equals:
-        raise UsageError(f"--set {setting}: allowed is key=value")
+        raise UsageError(f"{option} {setting}: allowed is key=value")
     section, _, key = name.rpartition(".")
     homes = [home for home in SECTIONS if key in _fields(home)]
     if section:
         homes = [home for home in homes if home == section]
     if len(homes) != 1:
         known = ", ".join(f"{home}.{key}" for home in SECTIONS for key in _fields(home))
-        raise UsageError(f"--set {setting}: unknown key {name!r}, allowed are {known}")
+        raise UsageError(f"{option} {setting}: unknown key {name!r}, allowed are {known}")
     try:
         value = json.loads(text)
     except ValueError:

@@ -108,6 +108,7 @@ def test_scores_start_at_the_tags_frequencies():
         ("constant", [1, 1, 1, 1]),
         ("cosine", [1, 0.5 + 0.5 * np.cos(0.3 * np.pi), 0.5 + 0.5 * np.cos(0.65 * np.pi), 0]),
         ("one-cycle", [0.04, 1, 0.5, 0]),
+        ("triangular", [0.25, 1, 0.625, 0.25]),  # cycles of twenty steps
     ],
 )
 def test_schedules_at_four_steps_of_a_hundred(schedule, expected):

@@ -19,7 +19,8 @@ def learning_rate(
     ----------
     training : Training
         ``schedule``: 'constant'; 'cosine' (from the rate to zero); 'one-cycle' (a
-        linear rise over the first 30 % of the steps, then a cosine to zero).
+        linear rise over the first 30 % of the steps, then a cosine to zero);
+        'triangular' (up and down in straight lines, see :class:`Triangular`).
     steps : int
         Steps of all epochs.
 
@@ -27,6 +28,8 @@ def learning_rate(
     ----------
     L. N. Smith, N. Topin: "Super-convergence", 2018, arXiv:1708.07120 (one-cycle;
     with the cosine of I. Loshchilov, F. Hutter: "SGDR", arXiv:1608.03983).
+    L. N. Smith: "Cyclical learning rates for training neural networks", 2017,
+    arXiv:1506.01186 (triangular; advises cycles of 4 to 20 epochs).
     """
     rate = float(training.learning_rate)  # Keras would go on in whole numbers
     cosine = keras.optimizers.schedules.CosineDecay
@@ -34,5 +37,34 @@ def learning_rate(
         return rate
     if training.schedule == "cosine":
         return cosine(rate, steps)
+    if training.schedule == "triangular":
+        cycle = training.cycle_epochs * steps / training.epochs
+        return Triangular(rate * training.cycle_floor, rate, cycle)
     rise = max(int(_WARM_UP * steps), 1)
     return cosine(rate * _START, max(steps - rise, 1), _END, warmup_target=rate, warmup_steps=rise)
+
+
+@keras.saving.register_keras_serializable("orpheus")
+class Triangular(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that moves in straight lines between two values, again and again.
+
+    Parameters
+    ----------
+    lowest, highest : float
+        The rate at the start and in the middle of a cycle.
+    cycle : float
+        Steps of one rise and fall.
+    """
+
+    def __init__(self, lowest: float, highest: float, cycle: float) -> None:
+        super().__init__()
+        self.lowest, self.highest, self.cycle = lowest, highest, cycle
+
+    def __call__(self, step):
+        position = keras.ops.cast(step, "float32") / self.cycle
+        height = 1 - keras.ops.abs(1 - 2 * (position - keras.ops.floor(position)))
+        return self.lowest + (self.highest - self.lowest) * height
+
+    def get_config(self) -> dict[str, float]:
+        """What the schedule is made of, for checkpoints."""
+        return {"lowest": self.lowest, "highest": self.highest, "cycle": self.cycle}
