@@ -25,6 +25,7 @@ from beam_pipelines.silence import Limits, SilenceStats, failed_filter, failure_
 from beam_pipelines.tag_cleaning import clean_table, ignored_lines, raw_to_clean
 from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.errors import UsageError
+from schemas.split_file import parse_split
 
 # Libraries whose version can change a byte of the output.
 _VERSIONED = ("librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
@@ -130,7 +131,7 @@ def look(args: argparse.Namespace) -> Inputs:
     duplicates = _text(args.duplicates, "--duplicates").split("\n")
     split = None
     if args.split not in ("artist", "track"):
-        split = msd.parse_split(storage.read_text(args.split, "--split"), args.split)
+        split = parse_split(storage.read_text(args.split, "--split"), args.split)
     scan = read_scan(args.scan, "--scan") if args.scan else None
     with Progress("list the audio files"):
         listing = list_audio(args.audio_dir) if args.audio_dir else list_scan(scan)

@@ -1,4 +1,4 @@
-"""The Million Song Dataset's own files: summary, mismatches, duplicates, split files.
+"""The Million Song Dataset's own files: summary, mismatches, duplicates.
 
 Formats: http://millionsongdataset.com/pages/getting-dataset/ (summary file),
 http://millionsongdataset.com/blog/12-2-12-fixing-matching-errors/ (mismatches),
@@ -7,8 +7,6 @@ http://millionsongdataset.com/blog/11-3-15-921810-song-dataset-duplicates/ (dupl
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -16,7 +14,6 @@ from typing import NamedTuple
 import h5py
 
 from schemas.errors import UsageError
-from schemas.manifest import PARTS
 
 METADATA_COLUMNS = ("track_7digitalid", "song_id", "artist_id", "artist_name", "title", "release")
 _TABLES = {
@@ -133,34 +130,3 @@ def parse_duplicates(lines: Iterable[str]) -> Iterator[list[str]]:
             group.append(line.strip())
     if group:
         yield group
-
-
-def parse_split(text: str, name: str) -> dict[str, str]:
-    """Read a split file: any CSV with the columns ``track_id`` and ``split``.
-
-    Returns
-    -------
-    dict
-        Track id to train, validation or test.
-
-    Raises
-    ------
-    UsageError
-        If a column is missing, a part is unknown or a track stands in two parts.
-    """
-    reader = csv.DictReader(io.StringIO(text))
-    missing = {"track_id", "split"} - set(reader.fieldnames or ())
-    if missing:
-        raise UsageError(f"{name}: the split file has no column {' or '.join(sorted(missing))}")
-    split: dict[str, str] = {}
-    for row in reader:
-        track_id, part = (row["track_id"] or "").strip(), (row["split"] or "").strip()
-        if part not in PARTS:
-            raise UsageError(
-                f"{name}, line {reader.line_num}: split is {part!r}; allowed are {', '.join(PARTS)}"
-            )
-        if split.setdefault(track_id, part) != part:
-            raise UsageError(f"{name}, line {reader.line_num}: {track_id} is in two parts")
-    if not split:
-        raise UsageError(f"{name}: the split file names no track")
-    return split

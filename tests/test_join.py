@@ -12,6 +12,7 @@ from beam_pipelines.join import Candidate, ListedFile, Rules
 from schemas.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import Reason
+from schemas.split_file import parse_split
 
 RULES = Rules(keep_untagged=False, split_file=False)
 SMALL = ListedFile("p", 9, "too_small", "not over 9 bytes")
@@ -202,7 +203,7 @@ def test_duplicates_are_told_apart_by_the_first_character():
 
 
 def test_split_file():
-    assert msd.parse_split("x,track_id,split\n1,TRA,train\n2,TRB,test\n", "f") == {
+    assert parse_split("x,track_id,split\n1,TRA,train\n2,TRB,test\n", "f") == {
         "TRA": "train",
         "TRB": "test",
     }
@@ -219,4 +220,4 @@ def test_split_file():
 )
 def test_a_bad_split_file_is_one_line(text, message):
     with pytest.raises(UsageError, match=message):
-        msd.parse_split(text, "f")
+        parse_split(text, "f")
