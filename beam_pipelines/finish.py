@@ -149,37 +149,29 @@ def finish(
     check_accounts(stages, len(rows))
     written = collections.Counter(tag for row in rows for tag in row["tags"])
     tracks = pa.Table.from_pylist(rows, schema=tables.TRACKS)
-    manifest = {
-        "data": {
-            "version": VERSION,
-            "plan_id": plan["plan_id"],
-            "audio_format": audio_format,
-            "audio_spec": spec.to_json(),
-            "layout": audio_layout(audio_format, spec),
-            "vocabulary": [
-                {"tag": tag, "planned": planned, "written": written[tag]}
-                for tag, planned in plan["vocabulary"]
-            ],
-            "split": plan["split"],
-            "parts": _parts(shards, sides),
-            "listed": {"files": plan["n_files"], "songs": plan["n_songs"]},
-            "ignored": plan["ignored"],
-            "ignored_names": plan["ignored_names"],
-            "stages": stages,
-            "moments": _moments(shards, sides),
-            "fingerprints": plan["fingerprints"],
-            "options": plan["options"],
-        },
-        "run": run,
+    given = ("plan_id", "split", "ignored", "ignored_names", "fingerprints", "options")
+    data = {
+        "version": VERSION,
+        **{name: plan[name] for name in given},
+        "audio_format": audio_format,
+        "audio_spec": spec.to_json(),
+        "layout": audio_layout(audio_format, spec),
+        "vocabulary": [
+            {"tag": tag, "planned": planned, "written": written[tag]}
+            for tag, planned in plan["vocabulary"]
+        ],
+        "parts": _parts(shards, sides),
+        "listed": {"files": plan["n_files"], "songs": plan["n_songs"]},
+        "stages": stages,
+        "moments": _moments(shards, sides),
     }
+    manifest = {"data": data, "run": run}
     storage.write_table(storage.join(output, "tracks.parquet"), tracks)
     storage.write_table(storage.join(output, "rejects.parquet"), rejects)
     schema = feature_schema(len(plan["vocabulary"]))
     storage.write_bytes(storage.join(output, "schema.pbtxt"), schema.encode())
     _copy_transform(plan["transform"], storage.join(work, TRANSFORM), output)
-    storage.write_bytes(
-        storage.join(output, "report.html"), render_report(manifest["data"], tracks).encode()
-    )
+    storage.write_bytes(storage.join(output, "report.html"), render_report(data, tracks).encode())
     write.delete_attempts(output)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     storage.write_bytes(storage.join(output, MANIFEST), text.encode())

@@ -28,16 +28,7 @@ REJECTS = "rejects"
 SONG_PIECE = pa.schema(
     [
         ("song", pa.string()),
-        ("track_id", pa.string()),
-        ("track_7digitalid", pa.int64()),
-        ("song_id", pa.string()),
-        ("artist_id", pa.string()),
-        ("artist_name", pa.string()),
-        ("title", pa.string()),
-        ("release", pa.string()),
-        ("year", pa.int32()),
-        ("path", pa.string()),
-        ("size", pa.int64()),
+        *tables.SONG,
         ("tags", pa.list_(pa.string())),
         ("split", pa.string()),
     ]
@@ -326,16 +317,8 @@ def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None
         | "Group the copies of a song" >> beam.GroupByKey()
         | "Order the copies" >> beam.ParDo(OrderCopies()).with_outputs(REJECTS, main="rows")
     )
-    links = copies.rows | "Artists linked by copies" >> beam.FlatMap(artist_links)
     song_pieces = max(1, -(-min(inputs.n_files, inputs.n_songs) // ROWS_A_PIECE))
-    _ = (
-        copies.rows
-        | "Split" >> beam.ParDo(Split(inputs.split_by, inputs.split_percent), pvalue.AsList(links))
-        | "Cut songs into pieces"
-        >> beam.Map(lambda row: (join.md5_int(row[0]) * song_pieces >> 32, row))
-        | "Group song pieces" >> beam.GroupByKey()
-        | "Write song pieces" >> beam.ParDo(WritePiece(folder))
-    )
+    _split_and_write(copies.rows, inputs, song_pieces, folder)
     reject_pieces = max(1, -(-(inputs.n_files + inputs.n_songs) // ROWS_A_PIECE))
     _ = (
         (files[REJECTS], pairs[REJECTS], tracks[REJECTS], copies[REJECTS])
@@ -343,6 +326,18 @@ def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None
         | "Cut rejects into pieces" >> beam.Map(key_rejects, reject_pieces)
         | "Group reject pieces" >> beam.GroupByKey()
         | "Write reject pieces" >> beam.ParDo(WriteRejects(folder, "rejects"))
+    )
+
+
+def _split_and_write(songs, inputs: JoinInputs, pieces: int, folder: str) -> None:
+    links = songs | "Artists linked by copies" >> beam.FlatMap(artist_links)
+    _ = (
+        songs
+        | "Split" >> beam.ParDo(Split(inputs.split_by, inputs.split_percent), pvalue.AsList(links))
+        | "Cut songs into pieces"
+        >> beam.Map(lambda row: (join.md5_int(row[0]) * pieces >> 32, row))
+        | "Group song pieces" >> beam.GroupByKey()
+        | "Write song pieces" >> beam.ParDo(WritePiece(folder))
     )
 
 

@@ -58,7 +58,7 @@ _TITLES = ("Rain", "Überfahrt", "Night Shift", "Canción", "Second Street", "Σ
 
 @dataclasses.dataclass(frozen=True)
 class Artist:
-    """An artist: the seed of the style, and the tags of every song."""
+    """An artist: the number that fixes the style, and the tags of every song."""
 
     number: int
     seed: tuple[int, ...]
@@ -213,7 +213,7 @@ def plan_corpus(clips: int, seed: int) -> Corpus:
     Raises
     ------
     UsageError
-        If the number of clips is not from `MIN_CLIPS` to `MAX_CLIPS`, or the seed is negative.
+        If the number of clips is not from `MIN_CLIPS` to `MAX_CLIPS`, or it is a negative seed.
     """
     if not MIN_CLIPS <= clips <= MAX_CLIPS:
         raise UsageError(f"--clips {clips} is not from {MIN_CLIPS} to {MAX_CLIPS}")

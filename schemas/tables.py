@@ -36,18 +36,23 @@ _MEASURED = [
     ("silence_detail", pa.list_(pa.list_(pa.float64()))),
 ]
 
+# A row of the summary and the file that was matched with it.
+SONG = [
+    ("track_id", pa.string()),
+    ("track_7digitalid", pa.int64()),
+    ("song_id", pa.string()),
+    ("artist_id", pa.string()),
+    ("artist_name", pa.string()),
+    ("title", pa.string()),
+    ("release", pa.string()),
+    ("year", pa.int32()),
+    ("path", pa.string()),
+    ("size", pa.int64()),
+]
+
 TRACKS = pa.schema(
     [
-        ("track_id", pa.string()),
-        ("track_7digitalid", pa.int64()),
-        ("song_id", pa.string()),
-        ("artist_id", pa.string()),
-        ("artist_name", pa.string()),
-        ("title", pa.string()),
-        ("release", pa.string()),
-        ("year", pa.int32()),
-        ("path", pa.string()),
-        ("size", pa.int64()),
+        *SONG,
         *_MEASURED,
         ("split", pa.string()),
         ("shard", pa.string()),
