@@ -3,10 +3,12 @@
 import csv
 import json
 import pathlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import RunError, UsageError
@@ -14,6 +16,8 @@ from schemas.manifest import read_dataset
 from schemas.saved_model import find_saved_model, read_model_info
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
+from trainer.bootstrap import draw, intervals, resample
+from trainer.scoring import Scored
 
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
 
@@ -116,6 +120,84 @@ def test_scores_are_those_of_the_exported_model_called_alone(job, evaluated):
     served = model.signatures["serving_default"](audio=tf.constant(audio))["scores"].numpy()
     scores = evaluated[1].loc[[tid for tid, *_ in rows]].to_numpy()
     assert np.abs(scores - served).max() < 1e-6
+
+
+def test_intervals_are_those_of_the_scores(evaluated, waveform_set):
+    report, scores = evaluated
+    truth = np.array([tags for _, _, tags in tones(16)])
+    tids = [tid for tid, *_ in tones(16, prefix="TRTE")]
+    order = [tids.index(tid) for tid in scores.index]
+    drawn = resample(truth[order], scores.to_numpy(), draw(16, 1000))
+    limits = intervals(drawn, list(TONES))
+    assert report["intervals"]["resamples"] == 1000 == limits["resamples"]
+    for mean in ("macro", "macro_min_positives", "micro"):
+        for area in ("roc_auc", "pr_auc"):
+            found = report["intervals"][mean][area]
+            assert found == pytest.approx(limits[mean][area], abs=1e-9)
+            assert found[0] <= report[mean][area] <= found[1]
+
+
+def test_a_checkpoint_is_compared_with_the_export(job, waveform_set, evaluated, tmp_path, capsys):
+    picture = tmp_path / "tags.png"
+    best, scores = run_evaluate(
+        waveform_set, job, tmp_path, "--checkpoint", "best", "--compare", str(job),
+        "--plot", str(picture), "--resamples", "50",
+    )  # fmt: skip
+    assert best["model"].endswith("checkpoints/best.keras")
+    assert np.abs(scores.loc[evaluated[1].index] - evaluated[1]).to_numpy().max() < 1e-5
+    assert best["comparison"]["model"] == str(job / "export" / "1")
+    assert best["comparison"]["macro"]["difference"]["roc_auc"] == pytest.approx(0, abs=1e-9)
+    assert best["intervals"]["resamples"] == 50 and imread(picture).std() > 0.05
+    other, _ = run_evaluate(
+        waveform_set, job, tmp_path, "--checkpoint", "epoch-03", "--compare", str(job),
+        "--resamples", "0",
+    )  # fmt: skip
+    assert "intervals" not in other
+    macro = other["comparison"]["macro"]
+    assert macro["this"] == {area: other["macro"][area] for area in ("roc_auc", "pr_auc")}
+    assert macro["other"] == {area: best["macro"][area] for area in ("roc_auc", "pr_auc")}
+    assert macro["difference"]["pr_auc"] == macro["this"]["pr_auc"] - macro["other"]["pr_auc"]
+    assert other["comparison"]["tags"] == list(TONES) and "interval" not in macro
+    assert f"compared with {job / 'export' / '1'}" in capsys.readouterr().out
+    with pytest.raises(UsageError, match=r"no checkpoint 'epoch-09': there are best, epoch-03"):
+        evaluate.main(["--dataset", waveform_set, "--model", str(job), "--checkpoint", "epoch-09"])
+
+
+def test_models_are_compared_over_the_tags_that_mean_the_same(evaluated):
+    _, scores = evaluated
+    truth = np.array([tags for _, _, tags in tones(16)], np.float32)
+    tids, values = list(scores.index), scores.to_numpy()
+    ours = Scored(tids, ["test"] * 16, list(TONES), truth, values, list(TONES))
+    merged = np.maximum(truth[:, :1], truth[:, 2:])  # low stands for noise too
+    theirs = Scored(tids, ["test"] * 16, ["high", "low"], np.hstack([truth[:, 1:2], merged]),
+                    values[:, 1::-1], ["high", "low"])  # fmt: skip
+    result = evaluate.compare(ours, theirs, 20)
+    assert result["tags"] == ["high"]
+    assert result["macro"]["interval"]["roc_auc"] == [0, 0]
+    with pytest.raises(UsageError, match="no tag in common"):
+        evaluate.compare(ours, replace(theirs, known=["low"]))
+
+
+def test_a_published_split_chooses_the_tracks(job, waveform_set, evaluated, tmp_path, capsys):
+    chosen = ["TRTR00003", "TRTR00005", "TRVA00001", "TRTE00006", "TRTE00007"]
+    file = tmp_path / "split.csv"
+    rows = [f"{tid},test" for tid in [*chosen, "TRNONE"]] + ["TRTE00001,train", "TRTR00001,train"]
+    file.write_text("\n".join(["track_id,split", *rows, ""]))
+    report, scores = run_evaluate(waveform_set, job, tmp_path, "--split_file", str(file))
+    assert sorted(scores.index) == sorted(chosen) and report["tracks"] == 5
+    same = evaluated[1].loc[["TRTE00006", "TRTE00007"]]
+    assert np.abs(scores.loc[same.index] - same).to_numpy().max() < 1e-6
+    assert report["split_file"] == {
+        "file": str(file), "tracks": 6, "found": {"train": 2, "validation": 1, "test": 2},
+    }  # fmt: skip
+    said = f"5 of the 6 tracks of {file} are in the data set, 2 of them in its train part"
+    assert said in capsys.readouterr().out
+    arguments = ["--dataset", waveform_set, "--model", str(job), "--split_file", str(file)]
+    with pytest.raises(UsageError, match="names no validation track of"):
+        evaluate.main([*arguments, "--split", "validation"])
+    file.write_text("track_id,split\nTRA,dev\n")
+    with pytest.raises(UsageError, match="line 2: split is 'dev'"):
+        evaluate.main(arguments)
 
 
 def test_spectrograms_are_scored_as_the_audio_they_come_from(job, evaluated, tmp_path, capsys):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.command import ArgumentParser, import_tensorflow, run_command
-from schemas.config import parse_config
+from schemas.command import ArgumentParser, run_command
 from schemas.errors import UsageError
 from schemas.manifest import PARTS, Dataset, read_dataset
-from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
+from schemas.split_file import parse_split
+from trainer.bootstrap import AREAS, MEANS, RESAMPLES, difference, draw, intervals, resample
 from trainer.job import write_text
-from trainer.metrics import report, table
-
-_SECONDS_A_LINE = 60
+from trainer.metrics import comparison_table, report, table
+from trainer.plot import check_place, plot_tags, save_figure
+from trainer.scoring import Scored, check_fit, find_model, label_columns, score_tracks
 
 
 def parser() -> ArgumentParser:
@@ -34,8 +33,34 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--model", required=True, help="a job directory, its export/ or a SavedModel in it"
     )
+    options.add_argument(
+        "--checkpoint",
+        metavar="NAME",
+        help="score that checkpoint of the job directory in place of its export: epoch-07",
+    )
     options.add_argument("--split", choices=PARTS, default="test", help="the part to score")
+    options.add_argument(
+        "--split_file",
+        metavar="FILE.csv",
+        help="a published split, columns track_id and split: its part is scored, wherever in the "
+        "data set the tracks are",
+    )
+    options.add_argument(
+        "--compare",
+        metavar="MODEL",
+        help="also score another model on the same tracks, and how sure the difference is",
+    )
+    options.add_argument(
+        "--resamples",
+        metavar="N",
+        type=int,
+        default=RESAMPLES,
+        help="times that the tracks are drawn again for the 95 %% intervals; 0: no intervals",
+    )
     options.add_argument("--output", metavar="FILE.json", help="also write the figures there")
+    options.add_argument(
+        "--plot", metavar="FILE.png", help="also draw each tag's areas over its number of tracks"
+    )
     options.add_argument(
         "--scores",
         metavar="FILE",
@@ -46,126 +71,131 @@ def parser() -> ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Score, print the table, write what was asked for."""
+    """Score, print the tables, write what was asked for."""
     options = parser().parse_args(argv)
-    dataset = read_dataset(options.dataset)
-    model = find_saved_model(options.model)
-    info = read_model_info(model)
-    columns = label_columns(info, dataset)
-    _check(info, dataset, options.split)
+    if options.resamples < 0:
+        raise UsageError(f"--resamples is {options.resamples}: allowed is a number from 0")
+    if options.plot:
+        check_place(options.plot)
     for path in (options.output, options.scores):
         if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
             raise UsageError(f"{path}: there is no such directory")
-    tids, truth, scores = score_tracks(dataset, options.split, model, info, columns)
-    known = sorted(set(columns) - {-1})
-    tags = [info.labels[k] for k in known]
-    result = report(truth[:, known], scores[:, known], tags)
-    print(f"{options.split} part of {options.dataset} by {model}")
+    dataset = read_dataset(options.dataset)
+    models = [find_model(options.model, options.checkpoint)]
+    if options.compare:
+        models.append(find_model(options.compare))
+    parts, chosen = _choose(dataset, options.split, options.split_file)
+    for model in models:  # before the first of them takes its time
+        check_fit(model.info, dataset)
+        label_columns(model.info, dataset)
+    scored, *others = (score_tracks(dataset, parts, model, chosen) for model in models)
+    if not scored.tids:
+        raise UsageError(f"{options.split_file} names no {options.split} track of {dataset.path}")
+    result = {"dataset": options.dataset, "split": options.split, "model": models[0].path}
+    print(f"{options.split} part of {options.dataset} by {models[0].path}")
+    if chosen is not None:
+        result |= _say_split(options.split_file, chosen, scored)
+    result |= figures(scored, options.resamples)
     print(table(result))
-    if len(tags) < len(info.labels):
-        print(f"{len(info.labels) - len(tags)} of the model's tags are not in the data set")
-    if options.output:
-        facts = {"dataset": options.dataset, "split": options.split, "model": model}
-        write_text(options.output, json.dumps({**facts, **result}, indent=2) + "\n")
-    if options.scores:
-        _write_scores(options.scores, tids, scores, info.labels)
+    if len(scored.known) < len(scored.labels):
+        missing = len(scored.labels) - len(scored.known)
+        print(f"{missing} of the model's tags are not in the data set")
+    for other, model in zip(others, models[1:], strict=True):
+        result["comparison"] = {
+            "model": model.path,
+            **compare(scored, other, options.resamples),
+        }
+        print(f"\ncompared with {model.path}\n{comparison_table(result['comparison'])}")
+    _write(options, result, scored)
     return 0
 
 
-def label_columns(info: ModelInfo, dataset: Dataset) -> list[int]:
-    """For each tag of a data set the output of a model that stands for it, -1 for none.
+def _choose(
+    dataset: Dataset, part: str, split_file: str | None
+) -> tuple[Sequence[str], set[str] | None]:
+    """The parts to read, and of them the tracks that a split file puts into `part`."""
+    if split_file:
+        try:
+            with open(split_file, encoding="utf8") as stream:
+                split = parse_split(stream.read(), split_file)
+        except OSError as error:
+            raise UsageError(f"{split_file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{split_file} is no text in UTF-8") from error
+        return PARTS, {track for track, home in split.items() if home == part}
+    if not dataset.records(part):
+        raise UsageError(f"{dataset.path} has no {part} tracks")
+    return [part], None
 
-    Tags that were merged for the training count for the tag that they were merged to.
+
+def _say_split(file: str, chosen: set[str], scored: Scored) -> dict[str, Any]:
+    found = {part: scored.parts.count(part) for part in PARTS}
+    print(
+        f"{len(scored.tids):,} of the {len(chosen):,} tracks of {file} are in the data set, "
+        f"{found['train']:,} of them in its train part"
+    )
+    return {"split_file": {"file": file, "tracks": len(chosen), "found": found}}
+
+
+def figures(scored: Scored, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """The report of :func:`trainer.metrics.report` with ``intervals``, where asked for."""
+    truth, scores = scored.columns(scored.known)
+    result = report(truth, scores, scored.known)
+    if resamples:
+        drawn = resample(truth, scores, draw(len(truth), resamples))
+        result["intervals"] = intervals(drawn, scored.known)
+    return result
+
+
+def compare(scored: Scored, other: Scored, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """Two models on the same tracks, over the tags that mean the same to both.
+
+    Returns
+    -------
+    dict
+        ``tags``; ``macro``, ``macro_min_positives`` and ``micro``, each with ``this``,
+        ``other``, ``difference`` (this less other) and, where asked for, its
+        ``interval``, all by area.
 
     Raises
     ------
     UsageError
-        If the model knows none of the data set's tags.
+        If no tag means the same to both.
     """
-    merge = parse_config({"tags": info.model.get("tags", {})}).tags.merge
-    groups = {tag: group[0] for group in merge for tag in group}
-    number = {label: k for k, label in enumerate(info.labels)}
-    columns = [number.get(groups.get(tag, tag), -1) for tag in dataset.vocabulary]
-    if max(columns, default=-1) < 0:
-        raise UsageError(f"the model knows none of the tags of {dataset.path}")
-    return columns
+    tags = [
+        tag
+        for tag in scored.known
+        if tag in other.known and np.array_equal(scored.columns([tag])[0], other.columns([tag])[0])
+    ]
+    if not tags:
+        raise UsageError("the two models have no tag in common")
+    truth, ours = scored.columns(tags)
+    theirs = other.columns(tags)[1]
+    this, that = report(truth, ours, tags), report(truth, theirs, tags)
+    result: dict[str, Any] = {"tags": tags}
+    for mean in MEANS:
+        pairs = {area: (this[mean][area], that[mean][area]) for area in AREAS}
+        result[mean] = {
+            "this": {area: pair[0] for area, pair in pairs.items()},
+            "other": {area: pair[1] for area, pair in pairs.items()},
+            "difference": {
+                area: None if None in pair else pair[0] - pair[1] for area, pair in pairs.items()
+            },
+        }
+    if resamples:
+        limits = difference(truth, ours, theirs, draw(len(truth), resamples))
+        for mean in MEANS:
+            result[mean]["interval"] = limits[mean]
+    return result
 
 
-def _check(info: ModelInfo, dataset: Dataset, part: str) -> None:
-    if not dataset.records(part):
-        raise UsageError(f"{dataset.path} has no {part} tracks")
-    if dataset.audio_format == LOG_MEL:
-        if info.frontend == WAVEFORM:
-            raise UsageError(f"{dataset.path} holds {LOG_MEL}s: the model needs a {WAVEFORM}")
-        if info.spec != dataset.spec:
-            raise UsageError(
-                f"{dataset.path} holds spectrograms of {dataset.spec}: the model needs {info.spec}"
-            )
-    elif info.spec.sample_rate != dataset.spec.sample_rate:
-        raise UsageError(
-            f"{dataset.path} holds audio at {dataset.spec.sample_rate} Hz: "
-            f"the model needs {info.spec.sample_rate} Hz"
-        )
-
-
-def score_tracks(
-    dataset: Dataset, part: str, model: str, info: ModelInfo, columns: list[int]
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Scores of the whole tracks of a part by an exported model.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    part : {'train', 'validation', 'test'}
-    model : str
-        Directory of the SavedModel.
-    info : ModelInfo
-        What it says of itself.
-    columns : list of int
-        See :func:`label_columns`.
-
-    Returns
-    -------
-    tids : list of str
-    truth : np.ndarray, float32 [tracks, labels]
-        0 and 1.
-    scores : np.ndarray, float32 [tracks, labels]
-        The mean over a track's windows, as the service gives it.
-
-    Raises
-    ------
-    RunError
-        If a shard cannot be read.
-    """
-    tf = import_tensorflow()
-    from trainer.export import load_tagger
-    from trainer.input import Source, damage, read_tracks, to_float
-
-    tagger = load_tagger(model)
-    score = tagger.features if dataset.audio_format == LOG_MEL else tagger.serve
-    source = Source(
-        shards=dataset.shards(part),
-        records=dataset.records(part),
-        audio_format=dataset.audio_format,
-        spec=dataset.spec,
-        frontend=dataset.audio_format,
-        window=1,  # the model pads short clips itself
-        names=info.labels,
-        columns=columns,
-    )
-    tids, truth, scores = [], [], []
-    said = time.monotonic()
-    try:
-        for tid, clip, tags in read_tracks(source).prefetch(tf.data.AUTOTUNE):
-            tids.append(tid.numpy().decode())
-            truth.append(tags.numpy() > 0)
-            scores.append(score(to_float(clip)[None])["scores"][0].numpy())
-            if time.monotonic() - said > _SECONDS_A_LINE:
-                said = time.monotonic()
-                print(f"scored {len(tids):,} of {source.records:,} tracks", file=sys.stderr)
-    except tf.errors.OpError as error:
-        raise damage(source.shards, error) from error
-    return tids, np.array(truth, np.float32), np.array(scores)
+def _write(options: argparse.Namespace, result: dict[str, Any], scored: Scored) -> None:
+    if options.output:
+        write_text(options.output, json.dumps(result, indent=2) + "\n")
+    if options.scores:
+        _write_scores(options.scores, scored.tids, scored.scores, scored.labels)
+    if options.plot:
+        save_figure(plot_tags(result), options.plot)
 
 
 def _write_scores(path: str, tids: list[str], scores: np.ndarray, labels: list[str]) -> None:

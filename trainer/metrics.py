@@ -138,24 +138,34 @@ def _areas(roc: float, pr: float) -> dict[str, float | None]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """A report as lines for the terminal, the tags from the most frequent."""
+    """A report as lines for the terminal, the tags from the most frequent.
+
+    Where it has ``intervals`` (of :mod:`trainer.bootstrap`), they stand beside the areas.
+    """
+    known = report.get("intervals")
+    limits = known or {"per_tag": {}}
     rows = [
-        ("macro", report["macro"], f"{report['macro']['tags']} tags"),
+        ("macro", report["macro"], limits.get("macro"), f"{report['macro']['tags']} tags"),
         (
             f"macro, {report['macro_min_positives']['min_positives']}+ positives",
             report["macro_min_positives"],
+            limits.get("macro_min_positives"),
             f"{report['macro_min_positives']['tags']} tags",
         ),
-        ("micro", report["micro"], ""),
-        ("prior only, macro", report["prior"]["macro"], ""),
-        ("prior only, micro", report["prior"]["micro"], ""),
+        ("micro", report["micro"], limits.get("micro"), ""),
+        ("prior only, macro", report["prior"]["macro"], None, ""),
+        ("prior only, micro", report["prior"]["micro"], None, ""),
     ]
     width = max([24] + [len(row["tag"]) for row in report["per_tag"]])
-    lines = [f"{report['tracks']:,} tracks".ljust(width) + "  ROC-AUC   PR-AUC"]
-    lines += [f"{name:{width}}  {_row(areas)}  {note}".rstrip() for name, areas, note in rows]
-    lines += ["", "tag".ljust(width) + "  ROC-AUC   PR-AUC  positives"]
+    gap = f"  {'95 %':^15}" if known else ""
+    head = f"  ROC-AUC{gap}   PR-AUC{gap}"
+    lines = [f"{report['tracks']:,} tracks".ljust(width) + head.rstrip()]
+    for name, areas, limit, note in rows:
+        lines.append(f"{name:{width}}  {_row(areas, limit, bool(known))}  {note}".rstrip())
+    lines += ["", "tag".ljust(width) + head + "  positives"]
     for row in sorted(report["per_tag"], key=lambda row: (-row["positives"], row["tag"])):
-        lines.append(f"{row['tag']:{width}}  {_row(row)}  {row['positives']:9,}")
+        areas = _row(row, limits["per_tag"].get(row["tag"]), bool(known))
+        lines.append(f"{row['tag']:{width}}  {areas}  {row['positives']:9,}")
     if report["one_class"]:
         lines.append(
             f"{len(report['one_class'])} tags with one class only are left out of the means"
@@ -163,6 +173,29 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _row(areas: dict[str, Any]) -> str:
-    shown = ["-" if areas[k] is None else f"{areas[k]:.4f}" for k in ("roc_auc", "pr_auc")]
-    return f"{shown[0]:>7}  {shown[1]:>7}"
+def _row(areas: dict[str, Any], limits: dict[str, Any] | None, wide: bool) -> str:
+    cells = []
+    for area in ("roc_auc", "pr_auc"):
+        cells.append("-" if areas[area] is None else f"{areas[area]:.4f}")
+        if wide:
+            between = (limits or {}).get(area)
+            cells.append(f"{between[0]:.4f} - {between[1]:.4f}" if between else " " * 15)
+    return "  ".join(f"{cell:>7}" for cell in cells)
+
+
+def comparison_table(comparison: dict[str, Any]) -> str:
+    """What ``trainer.evaluate --compare`` found, as lines for the terminal."""
+    lines = [f"{len(comparison['tags'])} tags".ljust(24) + "     this    other  difference  95 %"]
+    names = {"macro": "macro", "macro_min_positives": f"macro, {MIN_POSITIVES}+ positives"}
+    for mean in ("macro", "macro_min_positives", "micro"):
+        for area, title in (("roc_auc", "ROC"), ("pr_auc", "PR")):
+            row = comparison[mean]
+            values = [row[key][area] for key in ("this", "other")]
+            cells = ["-" if value is None else f"{value:.4f}" for value in values]
+            moved = row["difference"][area]
+            cells.append(f"{'-' if moved is None else f'{moved:+.4f}':>10}")
+            limits = row.get("interval", {}).get(area)
+            cells.append(f"{limits[0]:+.4f} to {limits[1]:+.4f}" if limits else "")
+            name = f"{names.get(mean, mean)} {title}"
+            lines.append(f"{name:24}  " + "  ".join(f"{cell:>7}" for cell in cells).rstrip())
+    return "\n".join(lines)
