@@ -1,6 +1,7 @@
 """What a job directory keeps of each epoch, and which epoch is the best."""
 
 import csv
+import json
 import pathlib
 
 import keras
@@ -55,6 +56,16 @@ def test_the_table_of_epochs_has_a_blank_for_what_does_not_exist(tmp_path):
         assert list(csv.reader(stream)) == [
             ["epoch", "loss", "val_macro_pr_auc"], ["1", "0.5", ""], ["2", "0.25", ""],
         ]  # fmt: skip
+
+
+def test_the_figures_of_the_best_and_the_last_epoch(tmp_path):
+    rows = [{"val_loss": 3.0, "val_macro_pr_auc": None}, {"val_loss": 1.0}, {"val_loss": 2.0}]
+    run_epochs(tmp_path, rows).finish()
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {
+        "best": {"epoch": 2, "val_loss": 1.0},
+        "last": {"epoch": 3, "val_loss": 2.0},
+    }
+    assert str(tmp_path / "metrics.json") in job_parts(str(tmp_path))
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path):

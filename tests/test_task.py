@@ -62,6 +62,12 @@ def test_a_job_directory_says_all_about_the_training(job):
     best = max(rows, key=lambda row: float(row["val_macro_pr_auc"]))
     kept = sorted(path.name for path in (job / "checkpoints").iterdir())
     assert kept == ["best.keras", "epoch-03.keras", "epoch-04.keras", "epoch-05.keras"]
+    metrics = json.loads((job / "metrics.json").read_text())
+    assert {row: metrics[row]["epoch"] for row in metrics} == {
+        "best": int(best["epoch"]),
+        "last": 5,
+    }
+    assert metrics["best"]["val_macro_pr_auc"] == float(best["val_macro_pr_auc"])
     if int(best["epoch"]) >= 3:
         same = (job / "checkpoints" / f"epoch-{int(best['epoch']):02d}.keras").read_bytes()
         assert (job / "checkpoints" / "best.keras").read_bytes() == same

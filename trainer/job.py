@@ -1,7 +1,8 @@
 """The job directory: what a training leaves behind.
 
 ``config.json`` (resolved), ``checkpoints/`` (the last epochs and the best), ``logs/``
-(TensorBoard), ``epochs.csv`` and ``export/1/`` (the SavedModel of the best epoch).
+(TensorBoard), ``epochs.csv``, ``metrics.json`` (the best and the last epoch, once the
+training has ended) and ``export/1/`` (the SavedModel of the best epoch).
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ if TYPE_CHECKING:  # a job directory is looked at before TensorFlow's long impor
     import keras
 
 CONFIG, CHECKPOINTS, LOGS = "config.json", "checkpoints", "logs"
-EPOCHS, EXPORT = "epochs.csv", "export"
+EPOCHS, METRICS, EXPORT = "epochs.csv", "metrics.json", "export"
 BEST = "best"
 KEPT_EPOCHS = 3  # a checkpoint holds the optimizer's state too: three times the weights
 
 
 def job_parts(job_dir: str) -> list[str]:
     """What a job has left in a directory, as paths; empty where no job was."""
-    paths = [os.path.join(job_dir, name) for name in (CONFIG, CHECKPOINTS, LOGS, EPOCHS, EXPORT)]
+    names = (CONFIG, CHECKPOINTS, LOGS, EPOCHS, METRICS, EXPORT)
+    paths = [os.path.join(job_dir, name) for name in names]
     return [path for path in paths if os.path.lexists(path)]
 
 
@@ -100,6 +102,12 @@ class Job:
         if os.path.exists(old):
             os.remove(old)
         self._log(epoch, values)
+
+    def finish(self) -> None:
+        """Write down what the training has come to: ``metrics.json``."""
+        best = next(row for row in self._rows if row["epoch"] == self.best_epoch)
+        text = json.dumps({"best": best, "last": self._rows[-1]}, indent=2)
+        write_text(os.path.join(self.job_dir, METRICS), text + "\n")
 
     def _log(self, epoch: int, values: dict[str, float | None]) -> None:
         self._rows.append({"epoch": epoch, **values})

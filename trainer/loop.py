@@ -164,6 +164,7 @@ def train(
             verbose=1 if sys.stdout.isatty() else 0,
             callbacks=[EndOfEpoch(job, tracks, training.epochs)],
         )
+    job.finish()
     print(f"best epoch: {job.best_epoch}")
     best = make_model(config, windows.shape[1], tags.shape[1])  # apart from the replicas
     best.load_weights(job.checkpoint(BEST))

@@ -24,7 +24,6 @@ _PANELS = (
     ("val_macro_roc_auc", "validation ROC-AUC, macro"),
     ("learning_rate", "learning rate"),
 )
-_CORNERS = {"roc_auc": "lower right", "pr_auc": "upper left"}  # where few points are
 
 
 def parser() -> ArgumentParser:
@@ -199,7 +198,9 @@ def plot_tags(report: dict[str, Any]) -> Figure:
             _scatter(axes, tags, area, between, report["tracks"])
             mean = report["macro"][area]
             axes.axhline(mean, color=_COLOURS[1], linewidth=1, label=f"macro mean {mean:.3f}")
-            axes.legend(frameon=False, fontsize=9, loc=_CORNERS[area])
+            axes.legend(
+                frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.995)
+            )  # above the panel, where no point can be
     return figure
 
 

@@ -26,8 +26,8 @@ def parser() -> ArgumentParser:
     options = ArgumentParser(
         prog="trainer.task",
         description="Train a tagger on random windows of the training tracks, on all GPUs or the\n"
-        "CPU. JOB_DIR gets config.json, epochs.csv, TensorBoard logs/, checkpoints/ and the\n"
-        "SavedModel of the best epoch in export/1.",
+        "CPU. JOB_DIR gets config.json, epochs.csv, metrics.json, TensorBoard logs/, checkpoints/\n"
+        "and the SavedModel of the best epoch in export/1.",
         epilog=f"keys for --config and --set, with their defaults:\n{describe()}",
         formatter_class=_Help,
     )
