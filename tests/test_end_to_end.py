@@ -20,6 +20,7 @@ from trainer import evaluate
 SMALLER = {
     "beam_pipelines.sample": "--clips 48",
     "beam_pipelines.build": "--tag_threshold 4 --num_shards 3",
+    "beam_pipelines.clean_tags": "--tag_threshold 4",
     "trainer.task": "--epochs 1 --set window_seconds=3",
 }
 
@@ -55,6 +56,9 @@ def test_the_whole_way(way):
         "trainer.evaluate",
         "trainer.export",
         "serving.predict",
+        "beam_pipelines.scan",
+        "beam_pipelines.clean_tags",
+        "beam_pipelines.clean_tags",
     ]
     for module, process in done:
         assert "Traceback" not in process.stderr and "I0000" not in process.stderr, module
@@ -70,6 +74,16 @@ def test_the_whole_way(way):
     report = json.loads((folder / "test.json").read_text())
     tracks = pq.read_table(folder / "dataset" / "tracks.parquet").to_pylist()
     assert report["tracks"] == sum(track["split"] == "test" for track in tracks) > 0
+
+
+def test_the_python_of_the_readme(way, monkeypatch, capsys):
+    folder, _ = way
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(folder)
+    exec(code, {})
+    dataset = json.loads((folder / "dataset" / "dataset.json").read_text())["data"]
+    printed = capsys.readouterr().out
+    assert dataset["vocabulary"][0]["tag"] in printed and "TR" in printed
 
 
 def served_scores(folder, model, output):
