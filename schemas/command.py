@@ -109,7 +109,7 @@ def run_command(
         code = _say(error, verbose, 1)
     except KeyboardInterrupt:
         code = 130
-        print("stopped: the same command goes on where this one ended", file=sys.stderr)
+        print("stopped", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
