@@ -110,6 +110,16 @@ def _copy_transform(names: Sequence[str], source: str, output: str) -> None:
         storage.write_bytes(target, storage.read_bytes(storage.join(source, *name.split("/"))))
 
 
+def _write_tables(
+    output: str, tracks: pa.Table, rejects: pa.Table, data: Mapping[str, Any]
+) -> None:
+    storage.write_table(storage.join(output, "tracks.parquet"), tracks)
+    storage.write_table(storage.join(output, "rejects.parquet"), rejects)
+    schema = feature_schema(len(data["vocabulary"]))
+    storage.write_bytes(storage.join(output, "schema.pbtxt"), schema.encode())
+    storage.write_bytes(storage.join(output, "report.html"), render_report(data, tracks).encode())
+
+
 def finish(
     output: str,
     work: str,
@@ -166,12 +176,8 @@ def finish(
         "moments": _moments(shards, sides),
     }
     manifest = {"data": data, "run": run}
-    storage.write_table(storage.join(output, "tracks.parquet"), tracks)
-    storage.write_table(storage.join(output, "rejects.parquet"), rejects)
-    schema = feature_schema(len(plan["vocabulary"]))
-    storage.write_bytes(storage.join(output, "schema.pbtxt"), schema.encode())
+    _write_tables(output, tracks, rejects, data)
     _copy_transform(plan["transform"], storage.join(work, TRANSFORM), output)
-    storage.write_bytes(storage.join(output, "report.html"), render_report(data, tracks).encode())
     write.delete_attempts(output)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     storage.write_bytes(storage.join(output, MANIFEST), text.encode())
