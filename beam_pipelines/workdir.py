@@ -63,9 +63,10 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
     made = storage.is_local(output) and not os.path.exists(output)
     if storage.is_local(output) and os.path.exists(output) and not os.path.isdir(output):
         raise UsageError(f"--output: {output} is a file, not a directory")
-    state = _inspect(output, plan_id, overwrite)
     storage.make_folder(output)
     with lock(output):
+        # Under the lock, for --overwrite deletes: a running build keeps its files.
+        state = _inspect(output, plan_id, overwrite)
         if isinstance(state, Dataset):
             yield state
             return

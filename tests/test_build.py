@@ -254,14 +254,17 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(fixtures_dir, mini, tm
     assert contents(output) == contents(mini)  # no temporary file either
 
 
-def test_a_second_run_on_the_same_output_stops(fixtures_dir, mini):
+@pytest.mark.parametrize("more", [[], ["--sample_rate", "8000", "--overwrite"]])
+def test_a_second_run_on_the_same_output_stops_and_deletes_nothing(fixtures_dir, mini, more):
+    before = contents(mini)
     holder = os.open(mini, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     try:
         with pytest.raises(UsageError, match="another run is writing"):
-            build.main(mini_options(fixtures_dir, mini))
+            build.main([*mini_options(fixtures_dir, mini), *more])
     finally:
         os.close(holder)
+    assert contents(mini) == before
 
 
 def test_log_mel_frames(fixtures_dir, tmp_path, command):
