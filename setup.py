@@ -10,6 +10,7 @@ setup(
     packages=["beam_pipelines", "schemas", "serving", "trainer"],
     package_data={"schemas": ["presets/*.json", "tag_lists/*.txt", "tag_lists/*.csv"]},
     install_requires=[
+        "ai-edge-litert>=2.1",
         "apache-beam>=2.77",
         "google-crc32c>=1.5",
         "h5py>=3.14",
@@ -25,10 +26,22 @@ setup(
         "soundfile>=0.13",
         "soxr>=0.5",
         "sqlalchemy>=2",
+        "starlette>=0.45",
         "tensorboard>=2.20",
         "tensorflow>=2.21",
         "tensorflow-transform>=1.21",
         "threadpoolctl>=3.5",
+        "uvicorn>=0.34",
     ],
-    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout", "ruff", "scikit-learn"]},
+    extras_require={
+        "test": [
+            "hypothesis",
+            "jax",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "scikit-learn",
+            "tensorflow-serving-api",
+        ]
+    },
 )
