@@ -105,14 +105,12 @@ def part_source(dataset: Dataset, part: str, config: Config) -> Source:
     )
 
 
-def read_tracks(source: Source, shards: tf.Tensor | list[str] | None = None) -> tf.data.Dataset:
+def read_tracks(source: Source) -> tf.data.Dataset:
     """Whole clips as the front end sees them, shards side by side in a fixed order.
 
     Parameters
     ----------
     source : Source
-    shards : list of str or tf.Tensor, optional
-        The shards in another order.
 
     Returns
     -------
@@ -121,14 +119,8 @@ def read_tracks(source: Source, shards: tf.Tensor | list[str] | None = None) -> 
         [frames, n_mels] (log-mel; of the whole clip, so with its floor), padded to
         one window as evaluation and service do; tags float32 [targets].
     """
-    columns = tf.constant(source.columns)
-
-    def parse(record):
-        row = tf.io.parse_single_example(record, _features(source, TID, AUDIO, TAGS))
-        return row[TID], _clip(row[AUDIO], source), _targets(row[TAGS], columns, source)
-
-    records = _records(tf.constant(source.shards) if shards is None else shards)
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    records = _records(tf.constant(source.shards))
+    return records.map(lambda record: _track(record, source), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]:
@@ -145,11 +137,10 @@ def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]
     tids : list of bytes
     tags : np.ndarray, float32 [tracks, targets]
     """
-    columns = tf.constant(source.columns)
 
     def parse(record):
         row = tf.io.parse_single_example(record, _features(source, TID, TAGS))
-        return row[TID], _targets(row[TAGS], columns, source)
+        return row[TID], _targets(row[TAGS], source)
 
     records = _records(tf.constant(source.shards)).take(limit)
     rows = list(records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
@@ -175,9 +166,14 @@ def _features(source: Source, *names: str) -> dict[str, tf.io.FixedLenFeature]:
     return {name: features[name] for name in names}
 
 
-def _targets(tags: tf.Tensor, columns: tf.Tensor, source: Source) -> tf.Tensor:
+def _track(record: tf.Tensor, source: Source) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    row = tf.io.parse_single_example(record, _features(source, TID, AUDIO, TAGS))
+    return row[TID], _clip(row[AUDIO], source), _targets(row[TAGS], source)
+
+
+def _targets(tags: tf.Tensor, source: Source) -> tf.Tensor:
     """A record's tags as float32 [targets]; tags that were merged count as one."""
-    merged = tf.math.unsorted_segment_max(tags, columns, len(source.names))
+    merged = tf.math.unsorted_segment_max(tags, source.columns, len(source.names))
     return tf.cast(tf.maximum(merged, 0), tf.float32)
 
 
@@ -199,7 +195,7 @@ def steps_per_epoch(source: Source, batch_size: int) -> int:
     return max(source.records // batch_size, 1)
 
 
-def training_batches(source: Source, config: Config) -> tf.data.Dataset:
+def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.data.Dataset:
     """Shuffled batches of one random window a track, for all epochs.
 
     Every start is equally likely, the last included; a clip of exactly one window is
@@ -212,43 +208,72 @@ def training_batches(source: Source, config: Config) -> tf.data.Dataset:
     source : Source
     config : Config
         epochs, batch_size, seed, shuffle_buffer and shuffle_labels of its training.
+    first_step : int
+        Begin with this step, counted from 0 over all epochs. The same as ``skip``, but
+        epochs before it are not read and windows before it are not decoded.
 
     Returns
     -------
     tf.data.Dataset of (windows, tags)
         float32 [batch, window] or [batch, window, n_mels] and float32 [batch, targets];
-        ``epochs * steps_per_epoch`` of them.
+        ``epochs * steps_per_epoch - first_step`` of them.
     """
     training = config.training
-    batch = min(training.batch_size, source.records)
     steps = steps_per_epoch(source, training.batch_size)
     deal = _dealt_tags(source, training.seed) if training.shuffle_labels else None
     kept = read_tracks(source).cache() if source.cached else None
-    shards = tf.constant(source.shards)
+    start, done = divmod(first_step, steps)
 
-    def epoch(number):
-        tf.random.set_seed(1)  # of this graph: shuffle() would mix the program's seed in
-        key = tf.random.experimental.stateless_fold_in(
-            tf.constant([training.seed, 0], tf.int64), number
+    def epochs(first, end, done=0):
+        return tf.data.Dataset.range(first, end).flat_map(
+            lambda number: _epoch(source, training, number, done, kept, deal)
         )
-        order = tf.random.experimental.stateless_shuffle(shards, key)
-        tracks = read_tracks(source, order) if kept is None else kept
 
-        def crop(position, track):
-            tid, clip, tags = track
-            place = tf.random.experimental.stateless_fold_in(key, position)
-            window = random_window(clip, source.window, place)
-            return window, tags if deal is None else deal(tid)
+    batches = epochs(start + bool(done), training.epochs)
+    if done:
+        batches = epochs(start, start + 1, done).concatenate(batches)
+    batches = batches.map(lambda windows, tags: (to_float(windows), tags))
+    rest = max(training.epochs * steps - first_step, 0)
+    return batches.prefetch(tf.data.AUTOTUNE).apply(tf.data.experimental.assert_cardinality(rest))
 
-        windows = tracks.enumerate().map(crop, num_parallel_calls=tf.data.AUTOTUNE)
-        buffer = min(training.shuffle_buffer, source.records)
-        return windows.shuffle(buffer, seed=key[0]).take(steps * batch)
 
-    batches = tf.data.Dataset.range(training.epochs).flat_map(epoch).batch(batch, True)
-    batches = batches.map(lambda windows, tags: (to_float(windows), tags)).prefetch(
-        tf.data.AUTOTUNE
+def _epoch(source, training, number, done, kept, deal) -> tf.data.Dataset:
+    """The batches of an epoch after the first `done`, still int16 where the records are."""
+    tf.random.set_seed(1)  # of this graph: shuffle() would mix the program's seed in
+    batch = min(training.batch_size, source.records)
+    buffer = min(training.shuffle_buffer, source.records)
+    key = tf.random.experimental.stateless_fold_in(
+        tf.constant([training.seed, 0], tf.int64), number
     )
-    return batches.apply(tf.data.experimental.assert_cardinality(training.epochs * steps))
+
+    def cut(position, track):
+        tid, clip, tags = track if kept else _track(track, source)
+        place = tf.random.experimental.stateless_fold_in(key, position)
+        return random_window(clip, source.window, place), deal(tid) if deal else tags
+
+    if done:  # a place in the order depends on the position alone, whatever is shuffled
+        positions = tf.data.Dataset.range(source.records).shuffle(buffer, seed=key[0])
+        past = positions.take(done * batch).batch(done * batch).get_single_element()
+
+    def cut_what_is_to_come(position, track):
+        if not done:
+            return cut(position, track)
+        blank = _blank(source)
+        return tf.cond(tf.reduce_any(past == position), lambda: blank, lambda: cut(position, track))
+
+    order = tf.random.experimental.stateless_shuffle(tf.constant(source.shards), key)
+    tracks = kept or _records(order)
+    windows = tracks.enumerate().map(cut_what_is_to_come, num_parallel_calls=tf.data.AUTOTUNE)
+    windows = windows.shuffle(buffer, seed=key[0]).skip(done * batch)
+    return windows.batch(batch, drop_remainder=True)
+
+
+def _blank(source: Source) -> tuple[tf.Tensor, tf.Tensor]:
+    """Stands for a window that nobody will see."""
+    is_audio = source.frontend == WAVEFORM
+    shape = [source.window] if is_audio else [source.window, source.spec.n_mels]
+    dtype = tf.int16 if is_audio else tf.float32
+    return tf.zeros(shape, dtype), tf.zeros([len(source.names)], tf.float32)
 
 
 def random_window(clip: tf.Tensor, window: int, seed: tf.Tensor) -> tf.Tensor:
