@@ -16,7 +16,8 @@ from schemas.errors import UsageError
 
 METADATA = os.path.join("assets.extra", "orpheus.json")
 
-SERVE, TAGGRAM, EMBEDDINGS, FEATURES = "serving_default", "taggram", "embeddings", "features"
+SERVE, TAGGRAM, EMBEDDINGS = "serving_default", "taggram", "embeddings"
+FEATURES, WINDOWS = "features", "windows"
 
 
 @dataclasses.dataclass(frozen=True)

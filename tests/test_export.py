@@ -36,7 +36,7 @@ results = {}
 for directory in sys.argv[2:]:
     signatures = tf.saved_model.load(directory).signatures
     for name in signatures:
-        if name == "features":
+        if name in ("features", "windows"):
             continue
         for clip in audio:
             outputs = signatures[name](audio=tf.constant(audio[clip]))
@@ -205,6 +205,22 @@ def test_a_stored_spectrogram_gives_what_its_audio_gives(exported, n_samples):
         assert answer["tags"].numpy().tolist() == [label.encode() for label in LABELS]
 
 
+@pytest.mark.parametrize("frontend", WINDOWS)
+def test_windows_that_others_have_cut(exported, frontend):
+    folder, *_ = exported
+    rng = np.random.default_rng(1)
+    shape = (5, WINDOWS[frontend]) if frontend == WAVEFORM else (5, WINDOWS[frontend], 96)
+    windows = rng.normal(0, 0.1, shape).astype(np.float32)
+    tagger, model = shared_tagger(frontend)
+    both = keras.Model(model.inputs, [model.output, model.get_layer("embedding").output])
+    scores, embeddings = both.predict(windows, verbose=0)
+    for one in (tagger, load_tagger(str(folder / frontend / "1"))):
+        answer = one.windows(windows)
+        np.testing.assert_allclose(answer["scores"], scores, atol=1e-5)
+        np.testing.assert_allclose(answer["embeddings"], embeddings, rtol=1e-3, atol=1e-4)
+        assert answer["tags"].numpy().tolist() == [label.encode() for label in LABELS]
+
+
 def test_a_short_spectrogram_is_padded_with_its_floor():
     tagger, model = shared_tagger(LOG_MEL)
     stored = np.random.default_rng(0).uniform(-60, -10, (2, 25, 96)).astype(np.float32)
@@ -293,7 +309,9 @@ def test_what_is_no_exported_model_is_said_so(tmp_path, content):
 def test_signatures_leave_batch_and_length_free(exported):
     folder, *_ = exported
     signatures = tf.saved_model.load(str(folder / LOG_MEL / "1")).signatures
-    assert sorted(signatures) == ["embeddings", "features", "serving_default", "taggram"]
+    assert sorted(signatures) == [
+        *("embeddings", "features", "serving_default", "taggram", "windows")
+    ]
     (_, inputs) = signatures["serving_default"].structured_input_signature
     assert inputs["audio"].shape.as_list() == [None, None] and inputs["audio"].dtype == tf.float32
 

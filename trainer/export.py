@@ -22,6 +22,7 @@ from schemas.saved_model import (
     METADATA,
     SERVE,
     TAGGRAM,
+    WINDOWS,
     ModelInfo,
     read_model_info,
 )
@@ -95,7 +96,7 @@ def find_checkpoint(job_dir: str, name: str) -> str:
 def export_saved_model(tagger: Tagger, directory: str) -> None:
     """Write a SavedModel with the signatures of the tagger.
 
-    ``serving_default``, ``taggram``, ``embeddings`` and, for log-mel models,
+    ``serving_default``, ``taggram``, ``embeddings``, ``windows`` and, for log-mel models,
     ``features``; batch and length are free. What the model is stands beside it in
     ``assets.extra/orpheus.json``, see :mod:`schemas.saved_model`.
 
@@ -119,6 +120,7 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
     try:
         model = os.path.join(work, "model")
         signatures = {SERVE: tagger.serve, TAGGRAM: tagger.taggram, EMBEDDINGS: tagger.embeddings}
+        signatures[WINDOWS] = tagger.windows
         if tagger.info.frontend == LOG_MEL:
             signatures[FEATURES] = tagger.features
         variables = tf.Module()
@@ -149,7 +151,7 @@ class LoadedTagger:
     ----------
     info : ModelInfo
         What the model is.
-    serve, taggram, embeddings, features : callable
+    serve, taggram, embeddings, windows, features : callable
         The signatures; `features` only for log-mel models.
     """
 
@@ -159,6 +161,7 @@ class LoadedTagger:
         self.serve = self._method(SERVE, "audio")
         self.taggram = self._method(TAGGRAM, "audio")
         self.embeddings = self._method(EMBEDDINGS, "audio")
+        self.windows = self._method(WINDOWS, "windows")
         if FEATURES in self._module.signatures:
             self.features = self._method(FEATURES, "spectrogram")
 

@@ -52,6 +52,10 @@ class Tagger:
         All of the above but the model.
     weights : list of tf.Variable
         The variables that the methods read; those of `model`, not copies.
+    windows : tf.function
+        Scores and embeddings of windows that the caller has cut, of any number of
+        tracks: ``windows`` float32 [batch, window] (waveform) or [batch, window, n_mels]
+        gives ``scores`` [batch, tags], ``embeddings`` [batch, features] and ``tags``.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Tagger:
         self._network = tf.function(
             functools.partial(network, training=False), input_signature=signature
         )
+        cut = tf.TensorSpec(network.inputs[0].shape, tf.float32, name="windows")
+        self.windows = tf.function(self._windows, input_signature=[cut])
 
     @tf.function(input_signature=[_AUDIO])
     def serve(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -169,6 +175,10 @@ class Tagger:
             tf.reshape(tf.cast(each, tf.float32), tf.concat([count, each.shape[1:]], axis=0))
             for each in self._network(inputs)
         )
+
+    def _windows(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores, embeddings = (tf.cast(each, tf.float32) for each in self._network(windows))
+        return {"scores": scores, "embeddings": embeddings, "tags": self._tags()}
 
     def _tags(self) -> tf.Tensor:
         return tf.constant(self.info.labels)
