@@ -1,7 +1,9 @@
 """What a SavedModel of ours says about itself: the contract of trainer and service.
 
 ``DIRECTORY/assets.extra/orpheus.json`` holds it (``assets.extra`` is the place that
-the SavedModel format leaves to its users), readable without TensorFlow.
+the SavedModel format leaves to its users), readable without TensorFlow. A LiteRT model,
+``DIRECTORY.tflite``, has the same file in a ZIP archive at its end, where the format
+keeps what goes with a model.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zipfile
 from typing import Any
 
 from schemas.audio_spec import AudioSpec
 from schemas.errors import UsageError
 
-METADATA = os.path.join("assets.extra", "orpheus.json")
+DESCRIPTION = "orpheus.json"
+METADATA = os.path.join("assets.extra", DESCRIPTION)
+LITE = ".tflite"
 
 SERVE, TAGGRAM, EMBEDDINGS = "serving_default", "taggram", "embeddings"
 FEATURES, WINDOWS = "features", "windows"
@@ -95,3 +100,50 @@ def read_model_info(directory: str) -> ModelInfo:
         ) from error
     except (UsageError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} does not describe a model: {error}") from error
+
+
+def find_lite_model(path: str) -> str:
+    """The LiteRT model that a path means: a file itself, or the one beside a SavedModel.
+
+    Parameters
+    ----------
+    path : str
+        A file, or a directory as :func:`find_saved_model` takes it.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if not os.path.isdir(path):
+        if os.path.exists(path):
+            return path
+        raise UsageError(f"{path} does not exist; trainer.task writes JOB_DIR/export/1{LITE}")
+    file = lite_path(find_saved_model(path))
+    if os.path.isfile(file):
+        return file
+    raise UsageError(f"{file} does not exist: trainer.export writes it with the SavedModel")
+
+
+def lite_path(directory: str) -> str:
+    """Where the LiteRT model of an exported SavedModel lies: beside it."""
+    return os.path.normpath(directory) + LITE
+
+
+def read_lite_info(path: str) -> ModelInfo:
+    """Read what a LiteRT model says about itself.
+
+    Raises
+    ------
+    UsageError
+        If it is no LiteRT model written by this project.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return ModelInfo.from_json(json.loads(archive.read(DESCRIPTION)))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (zipfile.BadZipFile, UsageError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} is no LiteRT model of ours; trainer.task writes one to JOB_DIR/export/1{LITE}"
+        ) from error

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec, mel_filters
 from trainer.frontend import clip_floor, log_mel
 from trainer.windows import cut_windows, least_samples, pad_clips, window_starts
 
@@ -121,3 +121,18 @@ def test_a_padded_spectrogram_is_that_of_padded_audio_but_for_the_seam(name):
     seam = stored.shape[1] + spec.n_fft // (2 * spec.hop_length)
     np.testing.assert_allclose(padded[:, : stored.shape[1]], exact[:, : stored.shape[1]], atol=2e-4)
     np.testing.assert_allclose(padded[:, seam:], exact[:, seam:], atol=2e-4)
+
+
+@given(
+    st.integers(1, 24).map(lambda k: 2000 * k),
+    st.integers(130, 3000),
+    st.integers(1, 64),
+)
+@settings(max_examples=30, deadline=None)
+@pytest.mark.filterwarnings("ignore:Empty filters")
+def test_the_mel_filters_are_librosas(sample_rate, n_fft, n_mels):
+    spec = AudioSpec(sample_rate=sample_rate, n_fft=n_fft, n_mels=n_mels, hop_length=100)
+    theirs = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels)
+    ours = mel_filters(spec)
+    assert ours.dtype == np.float32
+    np.testing.assert_array_equal(ours, theirs)
