@@ -1,4 +1,4 @@
-"""``python -m trainer.export``: write a tagger as a SavedModel that stands alone.
+"""``python -m trainer.export``: write a tagger as a SavedModel that stands alone, and for LiteRT.
 
 From Python also the way back: :func:`load_tagger`.
 """
@@ -24,9 +24,11 @@ from schemas.saved_model import (
     TAGGRAM,
     WINDOWS,
     ModelInfo,
+    lite_path,
     read_model_info,
 )
 from trainer.job import BEST, CHECKPOINTS, CONFIG
+from trainer.lite import check_lite_place, export_lite
 
 if TYPE_CHECKING:  # --help does not wait for TensorFlow
     from trainer.tagger import Tagger
@@ -38,7 +40,8 @@ def parser() -> ArgumentParser:
     """The options of the command."""
     options = ArgumentParser(
         prog="trainer.export",
-        description="Write a checkpoint of a training as a SavedModel: raw audio in, tags out.",
+        description="Write a checkpoint of a training as a SavedModel, raw audio in, tags out, and "
+        "beside it as OUTPUT.tflite for LiteRT.",
     )
     options.add_argument("--job_dir", required=True, help="directory that trainer.task wrote")
     options.add_argument(
@@ -59,12 +62,14 @@ def main(argv: Sequence[str]) -> int:
     checkpoint = find_checkpoint(options.job_dir, options.checkpoint)
     config = read_config(os.path.join(options.job_dir, CONFIG))
     _check_place(options.output)
+    check_lite_place(lite_path(options.output))
     import_tensorflow()
     from trainer.tagger import config_tagger, read_checkpoint
 
     tagger = config_tagger(read_checkpoint(checkpoint), config, options.licence)
     export_saved_model(tagger, options.output)
-    print(f"exported {checkpoint} to {options.output}")
+    lite = export_lite(options.output)
+    print(f"exported {checkpoint} to {options.output} and {lite}")
     return 0
 
 

@@ -116,8 +116,9 @@ class Tagger:
         info = self.info
         step = 1 if info.frontend == WAVEFORM else info.spec.hop_length
         starts = window_starts(tf.shape(clips)[1], info.window) * step
-        seconds = tf.cast(starts, tf.float64) / info.spec.sample_rate
-        return {"scores": scores, "starts": tf.cast(seconds, tf.float32), "tags": self._tags()}
+        # LiteRT divides no float64.
+        seconds = tf.cast(starts, tf.float32) / info.spec.sample_rate
+        return {"scores": scores, "starts": seconds, "tags": self._tags()}
 
     @tf.function(input_signature=[_AUDIO])
     def embeddings(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:

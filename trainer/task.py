@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 
@@ -11,7 +12,8 @@ from schemas.command import ArgumentParser, import_tensorflow, run_command
 from schemas.config import Config, describe, fill, read_config, select_tags
 from schemas.errors import UsageError
 from schemas.manifest import Dataset, read_dataset
-from trainer.job import EXPORT, clear_job, job_parts
+from trainer.job import CONFIG, EXPORT, METRICS, clear_job, job_parts
+from trainer.lite import export_lite
 
 _WINDOWS_A_BATCH = 32  # of the validation tracks
 _TRACKS_FOR_RATES = 5000  # more would not change where the scores start
@@ -27,7 +29,7 @@ def parser() -> ArgumentParser:
         prog="trainer.task",
         description="Train a tagger on random windows of the training tracks, on all GPUs or the\n"
         "CPU. JOB_DIR gets config.json, epochs.csv, metrics.json, TensorBoard logs/, checkpoints/\n"
-        "and the SavedModel of the best epoch in export/1.",
+        "and the best epoch's SavedModel in export/1, for LiteRT in export/1.tflite.",
         epilog=f"keys for --config and --set, with their defaults:\n{describe()}",
         formatter_class=_Help,
     )
@@ -51,6 +53,20 @@ def parser() -> ArgumentParser:
         help="as --set model.frontend; by default what the data set holds",
     )
     options.add_argument(
+        "--loop",
+        choices=("fit", "custom"),
+        default="fit",
+        help="model.fit, or the gradient tape of trainer/custom_loop.py; the results are the same",
+    )
+    options.add_argument(
+        "--gpus", metavar="0,1", help="train on these GPUs only; by default on all, or the CPU"
+    )
+    options.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the job in JOB_DIR where it was stopped; a new one if there is none",
+    )
+    options.add_argument(
         "--overwrite", action="store_true", help="replace the job that JOB_DIR already holds"
     )
     return options
@@ -70,19 +86,42 @@ def main(argv: Sequence[str]) -> int:
     select_tags(config.tags, dataset.vocabulary)
     if not dataset.records("train"):
         raise UsageError(f"{options.dataset} has no training tracks")
-    _check_job_dir(options.job_dir, options.overwrite)
-    run(config, dataset, options.job_dir)
+    _check_job_dir(options.job_dir, options.overwrite, options.resume)
+    run(config, dataset, options.job_dir, options.loop, options.gpus, options.resume)
     return 0
 
 
-def _check_job_dir(job_dir: str, overwrite: bool) -> None:
+def _check_job_dir(job_dir: str, overwrite: bool, resume: bool) -> None:
+    if overwrite and resume:
+        raise UsageError("--overwrite and --resume: allowed is one of them")
     if os.path.lexists(job_dir) and not os.path.isdir(job_dir):
         raise UsageError(f"{job_dir} is a file: choose a directory")
-    if job_parts(job_dir) and not overwrite:
-        raise UsageError(f"{job_dir} already holds a job: choose another, or --overwrite it")
+    if job_parts(job_dir) and not overwrite and not resume:
+        raise UsageError(
+            f"{job_dir} already holds a job: choose another, --resume it or --overwrite it"
+        )
 
 
-def run(config: Config, dataset: Dataset, job_dir: str) -> None:
+def _check_same(config: Config, job_dir: str) -> None:
+    """A job goes on only under the configuration that it began with."""
+    begun = read_config(os.path.join(job_dir, CONFIG)).to_json()
+    for section, values in config.to_json().items():
+        for key, value in values.items():
+            if begun[section][key] != value:
+                raise UsageError(
+                    f"{section}.{key} is {json.dumps(value)}: allowed with --resume is what the "
+                    f"job in {job_dir} began with, {json.dumps(begun[section][key])}"
+                )
+
+
+def run(
+    config: Config,
+    dataset: Dataset,
+    job_dir: str,
+    loop: str = "fit",
+    gpus: str | None = None,
+    resume: bool = False,
+) -> None:
     """Train under a filled-in configuration and export the best epoch's model.
 
     Parameters
@@ -90,37 +129,62 @@ def run(config: Config, dataset: Dataset, job_dir: str) -> None:
     config : Config
     dataset : Dataset
     job_dir : str
-        A job that is there already is replaced.
+        A job that is there already is replaced, or goes on.
+    loop : {'fit', 'custom'}
+        See :func:`trainer.loop.train`.
+    gpus : str, optional
+        See :func:`trainer.devices.make_strategy`.
+    resume : bool
+        Go on with the job where it was stopped, if there is one.
 
     Raises
     ------
     UsageError
-        If the model, the optimizer or the window does not fit; nothing is written then.
+        If the model, the optimizer, the window or the job do not fit; nothing is
+        written then.
     RunError
         If a shard cannot be read or the training diverges.
     """
     tf = import_tensorflow()
+    from trainer.assemble import fill_options, make_model
+    from trainer.devices import make_strategy
     from trainer.export import export_saved_model
     from trainer.input import damage, part_source, read_tags, training_batches, whole_tracks
-    from trainer.loop import fill_options, make_model, train
+    from trainer.loop import best_model, train
     from trainer.tagger import Tagger
 
+    strategy = make_strategy(gpus)
     config = fill_options(config)
     source = part_source(dataset, "train", config)
     validation = None
     if dataset.records("validation"):
         validation = part_source(dataset, "validation", config)
     make_model(config, source.window, len(source.names))  # what does not fit is said here
-    strategy = tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or ["/cpu:0"])
-    clear_job(job_dir)
-    try:
-        tracks = validation and whole_tracks(validation, _WINDOWS_A_BATCH)
-        _, tags = read_tags(source, _TRACKS_FOR_RATES)
-        batches = training_batches(source, config)
-        model = train(batches, tracks, config, strategy, job_dir, tags.mean(axis=0))
-    except tf.errors.OpError as error:
-        shards = [*source.shards, *dataset.shards("validation")]
-        raise damage(shards, error) from error
+    resume = resume and os.path.isfile(os.path.join(job_dir, CONFIG))
+    if resume:
+        _check_same(config, job_dir)
+    if resume and os.path.isfile(os.path.join(job_dir, METRICS)):
+        print("the training has ended already")
+        model = best_model(config, source.window, len(source.names), job_dir)
+    else:
+        if not resume:
+            clear_job(job_dir)
+        try:
+            tracks = validation and whole_tracks(validation, _WINDOWS_A_BATCH)
+            _, tags = read_tags(source, _TRACKS_FOR_RATES)
+            model = train(
+                lambda step: training_batches(source, config, step),
+                tracks,
+                config,
+                strategy,
+                job_dir,
+                rates=tags.mean(axis=0),
+                loop=loop,
+                resume=resume,
+            )
+        except tf.errors.OpError as error:
+            shards = [*source.shards, *dataset.shards("validation")]
+            raise damage(shards, error) from error
     tagger = Tagger(
         model, source.spec, source.frontend, source.window, source.names, config.to_json()
     )
