@@ -8,7 +8,10 @@ setup(
     description="Million Song Dataset to music auto-tagger: pipelines, training, a service",
     python_requires=">=3.11",
     packages=["beam_pipelines", "schemas", "serving", "trainer"],
-    package_data={"schemas": ["presets/*.json", "tag_lists/*.txt", "tag_lists/*.csv"]},
+    package_data={
+        "schemas": ["presets/*.json", "tag_lists/*.txt", "tag_lists/*.csv"],
+        "serving": ["page/*"],
+    },
     install_requires=[
         "ai-edge-litert>=2.1",
         "apache-beam>=2.77",
@@ -42,6 +45,7 @@ setup(
             "ruff",
             "scikit-learn",
             "tensorflow-serving-api",
+            "websockets",
         ]
     },
 )

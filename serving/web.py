@@ -1,0 +1,121 @@
+"""A local page that tags what is dropped on it: ``python -m serving.web --model DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import ipaddress
+import math
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from schemas.command import ArgumentParser, run_command
+from schemas.errors import UsageError
+from schemas.saved_model import TAGGRAM, find_saved_model, read_model_info
+from serving.model import load_signature
+from serving.web_app import MEGABYTE, Limits, make_app
+
+
+def main(argv: Sequence[str]) -> int:
+    """Load the model and serve the page until Ctrl-C, which is the good end: 0."""
+    options = parse(argv)
+    directory = find_saved_model(options.model)
+    info = read_model_info(directory)
+    limits = Limits(round(options.max_size * MEGABYTE), options.max_seconds)
+    with listen(options.host, options.port) as listener:
+        try:
+            print(f"loading {directory} …", flush=True)
+            app = make_app(load_signature(directory, TAGGRAM), info, limits, options.host)
+            settings = uvicorn.Config(
+                app,
+                log_config=None,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+            print(f"open {address(listener)} (Ctrl-C ends)", flush=True)
+            if not is_loopback(options.host):
+                print("note: whoever reaches this machine can use the page", file=sys.stderr)
+            uvicorn.Server(settings).run([listener])
+        except KeyboardInterrupt:
+            print("\nstopped")
+    return 0
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of the command, checked as far as they can be without reading files."""
+    parser = ArgumentParser(
+        prog="python -m serving.web", description="Serve a local page that tags audio."
+    )
+    parser.add_argument(
+        "--model", required=True, help="job directory of the trainer, or a SavedModel it exported"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; this one is for this machine"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument(
+        "--max_size", type=float, default=100.0, metavar="MB", help="largest file, in MB"
+    )
+    parser.add_argument(
+        "--max_seconds", type=float, default=1200.0, help="longest audio of a file, in seconds"
+    )
+    options = parser.parse_args(argv)
+    for name in ("max_size", "max_seconds"):
+        value = getattr(options, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise UsageError(f"--{name} is {value}: it must be more than 0")
+    if not 0 <= options.port <= 65535:
+        raise UsageError(f"--port is {options.port}: it must be 0 to 65535")
+    return options
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; taken before the model is loaded, so that a taken port is said at once.
+
+    Raises
+    ------
+    UsageError
+        If the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UsageError(f"--host {host}: {error.strerror or error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} of {host} is in use: choose another with --port (0 takes a free one)"
+            ) from error
+        raise UsageError(f"cannot listen at {host}, port {port}: {error.strerror}") from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """URL of the page behind a socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    run_command(main)
