@@ -16,7 +16,8 @@ from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import UsageError
 from schemas.manifest import Dataset
 
-SCHEDULES = ("constant", "cosine", "one-cycle", "triangular")
+SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
 
 
@@ -112,6 +113,13 @@ class Training:
     cycle_floor: float = _real(
         0.25, 0, 1, "triangular: the lowest rate as a share of learning_rate"
     )
+    plateau_patience: int = _whole(
+        3, 1, "plateau: epochs without a better validation before the rate falls"
+    )
+    plateau_factor: float = _real(0.2, 0, 1, "plateau: what the rate is then multiplied by")
+    early_stopping: int | None = _whole(
+        None, 1, "epochs without a better validation after which the training ends", True
+    )
     norm_momentum: float = _real(
         0.9, 0, 0.9999, "of batch normalisation's moving statistics; 0.99 for long trainings"
     )
@@ -121,6 +129,16 @@ class Training:
     )
     cache_gib: float = _real(
         2.0, 0, 4096, "spectrograms made from a waveform data set stay in memory up to this size"
+    )
+    precision: str = _choice(
+        "float32", PRECISIONS, "of the computation; the mixed ones are for GPUs, slower on CPUs"
+    )
+    jit_compile: bool = _flag(False, "compile the steps with XLA: for GPUs, slower on CPUs")
+    steps_per_execution: int = _whole(
+        1, 1, "steps that run without Python between them; an epoch is cut to a multiple of it"
+    )
+    save_minutes: float = _real(
+        10.0, 0, 10000, "minutes between saved states within an epoch, for --resume"
     )
     shuffle_labels: bool = _flag(
         False, "control: the tags of each training track are dealt to another one"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from schemas.config import Config, read_config
-from schemas.errors import RunError
 from trainer.input import WholeTracks
-from trainer.job import Job, clear_job, job_parts
-from trainer.loop import EndOfEpoch, start_at_rates, validate
-from trainer.schedules import learning_rate
+from trainer.assemble import start_at_rates
+from trainer.job import Job, checkpoint_file, clear_job, job_parts
+from trainer.monitor import validate
+from trainer.schedules import learning_rate, plateau_rate
 
 
 def a_model():
@@ -26,7 +26,8 @@ def run_epochs(job_dir, rows):
     job, model = Job(str(job_dir), Config()), a_model()
     for epoch, values in enumerate(rows, start=1):
         model.layers[-1].bias.assign([epoch, epoch])
-        job.end_epoch(epoch, values, model)
+        job.rows.append({"epoch": epoch, **values})
+        job.write(model)
     return job
 
 
@@ -43,7 +44,7 @@ def test_the_best_epoch_is_kept_beside_the_last_three(tmp_path, rows, best):
     job = run_epochs(tmp_path / "job", rows)
     assert job.best_epoch == best
     model = a_model()
-    model.load_weights(job.checkpoint("best"))
+    model.load_weights(checkpoint_file(job.job_dir, "best"))
     assert model.layers[-1].bias.numpy().tolist() == [best, best]
     last = [f"epoch-{epoch:02d}.keras" for epoch in range(1, len(rows) + 1)][-3:]
     kept = sorted(path.name for path in (tmp_path / "job" / "checkpoints").iterdir())
@@ -66,13 +67,6 @@ def test_the_figures_of_the_best_and_the_last_epoch(tmp_path):
         "last": {"epoch": 3, "val_loss": 2.0},
     }
     assert str(tmp_path / "metrics.json") in job_parts(str(tmp_path))
-
-
-def test_a_loss_that_is_no_number_stops_the_training(tmp_path):
-    callback = EndOfEpoch(Job(str(tmp_path), Config()), None, 3)
-    with pytest.raises(RunError, match="the loss is nan in epoch 2: the training has diverged"):
-        callback.on_epoch_end(1, {"loss": float("nan")})
-    assert not (tmp_path / "epochs.csv").exists()
 
 
 def test_clearing_leaves_what_is_not_the_jobs(tmp_path):

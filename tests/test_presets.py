@@ -54,7 +54,7 @@ def test_presets_fit_the_data_set_of_their_front_end(tmp_path, name, frontend, b
 
 
 def test_all_presets_are_tested_and_the_names_of_their_parts_exist():
-    from trainer.loop import fill_options
+    from trainer.assemble import fill_options
 
     assert len(preset_names()) == 4
     for name in preset_names():

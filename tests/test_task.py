@@ -19,6 +19,7 @@ from trainer import evaluate, task
 from trainer.bootstrap import draw, intervals, resample
 from trainer.scoring import Scored
 
+SPEED = ["examples_per_second", "input_wait"]
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
 
 
@@ -247,7 +248,7 @@ def test_the_waveform_front_end_without_validation_keeps_the_last_epoch(tmp_path
     data = tone_dataset(tmp_path / "data", train=8, validation=0, test=8, spec=spec)
     job_dir = tmp_path / "job"
     run_task(data, job_dir, "--epochs", "1", "--set", "window_seconds=2.5")
-    assert list(epochs(job_dir)[0]) == ["epoch", "loss", "learning_rate"]
+    assert list(epochs(job_dir)[0]) == ["epoch", "loss", "learning_rate", *SPEED]
     info = read_model_info(str(job_dir / "export" / "1"))
     assert info.frontend == WAVEFORM and info.window == 20000 and info.spec == spec
     report, scores = run_evaluate(data, job_dir, tmp_path)

@@ -78,7 +78,7 @@ def _check_names(config: Config) -> None:
         usual.training.optimizer,
     ):
         import_tensorflow()
-        from trainer.loop import fill_options
+        from trainer.assemble import fill_options
 
         fill_options(config)
 

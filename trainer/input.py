@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.config import Config, select_tags
+from schemas.config import Config, Training, select_tags
 from schemas.errors import RunError, UsageError
 from schemas.example import AUDIO, TAGS, TID
 from schemas.manifest import Dataset
@@ -27,52 +27,6 @@ from trainer.windows import cut_windows, least_samples, pad_clips
 
 _FULL_SCALE = 32768.0
 _OPEN_SHARDS = 16  # read side by side, so that neighbours in a batch come from several
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """The shards of one part and what is to be made of their records.
-
-    Attributes
-    ----------
-    shards : list of str
-        Paths of the TFRecord files, in order.
-    records : int
-        Tracks in them.
-    audio_format : {'waveform', 'log-mel-spectrogram'}
-        What they hold.
-    spec : AudioSpec
-        The signal front end.
-    frontend : {'waveform', 'log-mel-spectrogram'}
-        What the model looks at.
-    window : int
-        Samples (waveform) or frames (log-mel) of a window.
-    names : list of str
-        The tags that are learnt, in the order of the targets.
-    columns : list of int
-        For each tag of the records the target that it counts for, or -1.
-    cache_gib : float
-        Spectrograms that are made here stay in memory if they take at most this.
-    """
-
-    shards: list[str]
-    records: int
-    audio_format: str
-    spec: AudioSpec
-    frontend: str
-    window: int
-    names: list[str]
-    columns: list[int]
-    cache_gib: float = 0.0
-
-    @property
-    def cached(self) -> bool:
-        """Whether the tracks stay in memory once their spectrograms are made."""
-        if self.frontend == self.audio_format:
-            return False  # reading costs next to nothing, and the system caches files
-        samples = sum(os.path.getsize(shard) for shard in self.shards) / 2
-        size = samples / self.spec.hop_length * self.spec.n_mels * 4
-        return size <= self.cache_gib * 2**30
 
 
 def part_source(dataset: Dataset, part: str, config: Config) -> Source:
@@ -105,94 +59,13 @@ def part_source(dataset: Dataset, part: str, config: Config) -> Source:
     )
 
 
-def read_tracks(source: Source) -> tf.data.Dataset:
-    """Whole clips as the front end sees them, shards side by side in a fixed order.
+def steps_per_epoch(source: Source, training: Training) -> int:
+    """Training steps that see each track once; fewer tracks than a batch make one step.
 
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    tf.data.Dataset of (tid, clip, tags)
-        tid string; clip int16 [samples] (waveform; full scale 32768) or float32
-        [frames, n_mels] (log-mel; of the whole clip, so with its floor), padded to
-        one window as evaluation and service do; tags float32 [targets].
+    A multiple of ``steps_per_execution``, unless there are fewer.
     """
-    records = _records(tf.constant(source.shards))
-    return records.map(lambda record: _track(record, source), num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]:
-    """Ids and targets of the tracks alone, in the order of :func:`read_tracks`.
-
-    Parameters
-    ----------
-    source : Source
-    limit : int
-        Read only so many tracks; all by default.
-
-    Returns
-    -------
-    tids : list of bytes
-    tags : np.ndarray, float32 [tracks, targets]
-    """
-
-    def parse(record):
-        row = tf.io.parse_single_example(record, _features(source, TID, TAGS))
-        return row[TID], _targets(row[TAGS], source)
-
-    records = _records(tf.constant(source.shards)).take(limit)
-    rows = list(records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
-    tags = np.array([tags for _, tags in rows], np.float32)
-    return [tid for tid, _ in rows], tags.reshape(-1, len(source.names))
-
-
-def _records(shards: tf.Tensor) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(shards).interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=_OPEN_SHARDS,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-
-
-def _features(source: Source, *names: str) -> dict[str, tf.io.FixedLenFeature]:
-    features = {
-        TID: tf.io.FixedLenFeature([], tf.string),
-        AUDIO: tf.io.FixedLenFeature([], tf.string),
-        TAGS: tf.io.FixedLenFeature([len(source.columns)], tf.int64),
-    }
-    return {name: features[name] for name in names}
-
-
-def _track(record: tf.Tensor, source: Source) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    row = tf.io.parse_single_example(record, _features(source, TID, AUDIO, TAGS))
-    return row[TID], _clip(row[AUDIO], source), _targets(row[TAGS], source)
-
-
-def _targets(tags: tf.Tensor, source: Source) -> tf.Tensor:
-    """A record's tags as float32 [targets]; tags that were merged count as one."""
-    merged = tf.math.unsorted_segment_max(tags, source.columns, len(source.names))
-    return tf.cast(tf.maximum(merged, 0), tf.float32)
-
-
-def _clip(data: tf.Tensor, source: Source) -> tf.Tensor:
-    """The bytes of a record as samples or as frames, a window long at least."""
-    spec = source.spec
-    if source.audio_format == LOG_MEL:
-        frames = tf.reshape(tf.io.decode_raw(data, tf.float32), [1, -1, spec.n_mels])
-        return pad_clips(frames, source.window, clip_floor(frames, spec))[0]
-    samples = tf.io.decode_raw(data, tf.int16)[None]
-    samples = pad_clips(samples, least_samples(source.frontend, source.window, spec), 0)
-    if source.frontend == WAVEFORM:
-        return samples[0]
-    return log_mel(to_float(samples), spec)[0]
-
-
-def steps_per_epoch(source: Source, batch_size: int) -> int:
-    """Training steps that see each track once; fewer tracks than a batch make one step."""
-    return max(source.records // batch_size, 1)
+    steps = max(source.records // training.batch_size, 1)
+    return steps - steps % min(training.steps_per_execution, steps)
 
 
 def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.data.Dataset:
@@ -219,7 +92,7 @@ def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.
         ``epochs * steps_per_epoch - first_step`` of them.
     """
     training = config.training
-    steps = steps_per_epoch(source, training.batch_size)
+    steps = steps_per_epoch(source, training)
     deal = _dealt_tags(source, training.seed) if training.shuffle_labels else None
     kept = read_tracks(source).cache() if source.cached else None
     start, done = divmod(first_step, steps)
@@ -265,7 +138,8 @@ def _epoch(source, training, number, done, kept, deal) -> tf.data.Dataset:
     tracks = kept or _records(order)
     windows = tracks.enumerate().map(cut_what_is_to_come, num_parallel_calls=tf.data.AUTOTUNE)
     windows = windows.shuffle(buffer, seed=key[0]).skip(done * batch)
-    return windows.batch(batch, drop_remainder=True)
+    steps = steps_per_epoch(source, training)
+    return windows.batch(batch, drop_remainder=True).take(steps - done)
 
 
 def _blank(source: Source) -> tuple[tf.Tensor, tf.Tensor]:
@@ -296,14 +170,6 @@ def random_window(clip: tf.Tensor, window: int, seed: tf.Tensor) -> tf.Tensor:
     start = tf.random.stateless_uniform([], seed, maxval=starts, dtype=tf.int32)
     cut = clip[start : start + window]
     return tf.ensure_shape(cut, [window, *clip.shape[1:]])
-
-
-def to_float(clips: tf.Tensor) -> tf.Tensor:
-    """Samples as fractions of the full scale; spectrograms as they are.
-
-    Done as late as can be: int16 is half the memory.
-    """
-    return tf.cast(clips, tf.float32) / _FULL_SCALE if clips.dtype == tf.int16 else clips
 
 
 def _dealt_tags(source: Source, seed: int):

@@ -1,13 +1,15 @@
 """The job directory: what a training leaves behind.
 
-``config.json`` (resolved), ``checkpoints/`` (the last epochs and the best), ``logs/``
-(TensorBoard), ``epochs.csv``, ``metrics.json`` (the best and the last epoch, once the
-training has ended) and ``export/1/`` (the SavedModel of the best epoch).
+``config.json`` (resolved), ``checkpoints/`` (the last epochs and the best, and the state of
+a training that has not ended), ``logs/`` (TensorBoard), ``epochs.csv``, ``metrics.json`` (the
+best and the last epoch, once the training has ended) and ``export/`` (the best epoch as a
+SavedModel, ``1/``, and for LiteRT).
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -40,6 +42,11 @@ def clear_job(job_dir: str) -> None:
             os.remove(path)
 
 
+def checkpoint_file(job_dir: str, name: str) -> str:
+    """Path of the checkpoint `name` of a job: 'best', 'epoch-07'."""
+    return os.path.join(job_dir, CHECKPOINTS, f"{name}.keras")
+
+
 def write_text(path: str, text: str) -> None:
     """Write a file that is there whole or not at all."""
     partial = f"{path}.partial"
@@ -57,13 +64,17 @@ class Job:
         Made if it is not there.
     config : Config
         The resolved configuration.
+
+    Attributes
+    ----------
+    rows : list of dict
+        The scalars of the epochs so far, with their number, from 1, as ``epoch``;
+        None for a scalar that does not exist.
     """
 
     def __init__(self, job_dir: str, config: Config) -> None:
         self.job_dir = job_dir
-        self.best_epoch = 0
-        self._best_rank: tuple[int, float] = (-1, 0.0)
-        self._rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
         os.makedirs(os.path.join(job_dir, CHECKPOINTS), exist_ok=True)
         text = json.dumps(config.to_json(), indent=2, ensure_ascii=False)
         write_text(os.path.join(job_dir, CONFIG), text + "\n")
@@ -72,60 +83,72 @@ class Job:
         self._summary = tf.summary
         self._writer = tf.summary.create_file_writer(os.path.join(job_dir, LOGS))
 
-    def checkpoint(self, name: str) -> str:
-        """Path of the checkpoint `name`: 'best', 'epoch-07'."""
-        return os.path.join(self.job_dir, CHECKPOINTS, f"{name}.keras")
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the highest :func:`rank`, the first of several; 0 before any."""
+        ranks = [rank(row) for row in self.rows]
+        return ranks.index(max(ranks)) + 1 if ranks else 0
 
-    def end_epoch(self, epoch: int, values: dict[str, float | None], model: keras.Model) -> None:
-        """Save the model, log the epoch's values and keep the best model apart.
+    @property
+    def state(self) -> str:
+        """Path of the state of a training that has not ended."""
+        return os.path.join(self.job_dir, CHECKPOINTS, "state.npz")
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to go on from."""
+        return os.path.isfile(self.state)
+
+    def write(self, model: keras.Model) -> None:
+        """Write down the last of the rows; done again, it leaves the same.
 
         Parameters
         ----------
-        epoch : int
-            From 1.
-        values : dict
-            Scalars of the epoch; None for one that does not exist. The best epoch has
-            the highest ``val_macro_pr_auc``, or the lowest ``val_loss`` where that
-            does not exist; without validation tracks it is the last.
         model : keras.Model
+            As it is after that epoch. Kept are those of the last epochs and the best.
         """
-        path = self.checkpoint(f"epoch-{epoch:02d}")
+        epoch = len(self.rows)
+        path = checkpoint_file(self.job_dir, f"epoch-{epoch:02d}")
         partial = os.path.join(os.path.dirname(path), ".partial.keras")
         model.save(partial)
         os.replace(partial, path)
-        rank = _rank(epoch, values)
-        if rank > self._best_rank:
-            self._best_rank, self.best_epoch = rank, epoch
+        if self.best_epoch == epoch:
             shutil.copyfile(path, partial)
-            os.replace(partial, self.checkpoint(BEST))
-        old = self.checkpoint(f"epoch-{epoch - KEPT_EPOCHS:02d}")
+            os.replace(partial, checkpoint_file(self.job_dir, BEST))
+        old = checkpoint_file(self.job_dir, f"epoch-{epoch - KEPT_EPOCHS:02d}")
         if os.path.exists(old):
             os.remove(old)
-        self._log(epoch, values)
-
-    def finish(self) -> None:
-        """Write down what the training has come to: ``metrics.json``."""
-        best = next(row for row in self._rows if row["epoch"] == self.best_epoch)
-        text = json.dumps({"best": best, "last": self._rows[-1]}, indent=2)
-        write_text(os.path.join(self.job_dir, METRICS), text + "\n")
-
-    def _log(self, epoch: int, values: dict[str, float | None]) -> None:
-        self._rows.append({"epoch": epoch, **values})
-        with open(os.path.join(self.job_dir, EPOCHS), "w", newline="", encoding="utf8") as stream:
-            table = csv.DictWriter(stream, list(self._rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(self._rows)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(os.path.join(self.job_dir, EPOCHS), table.getvalue())
         with self._writer.as_default(step=epoch):
-            for name, value in values.items():
-                if value is not None:
+            for name, value in self.rows[-1].items():
+                if name != "epoch" and value is not None:
                     self._summary.scalar(name, value)
         self._writer.flush()
 
+    def finish(self) -> None:
+        """Write down what the training has come to, ``metrics.json``; its state goes."""
+        figures = {"best": self.rows[self.best_epoch - 1], "last": self.rows[-1]}
+        write_text(os.path.join(self.job_dir, METRICS), json.dumps(figures, indent=2) + "\n")
+        if self.has_state:
+            os.remove(self.state)
 
-def _rank(epoch: int, values: dict[str, float | None]) -> tuple[int, float]:
-    """Higher is better; the kinds do not mix in one training, as the tracks stay the same."""
-    if values.get("val_macro_pr_auc") is not None:
-        return 2, values["val_macro_pr_auc"]
-    if values.get("val_loss") is not None:
-        return 1, -values["val_loss"]
-    return 0, epoch
+
+def rank(row: dict[str, Any]) -> tuple[int, float]:
+    """How good an epoch is: higher is better.
+
+    Parameters
+    ----------
+    row : dict
+        Its scalars: the highest ``val_macro_pr_auc`` is the best, or the lowest
+        ``val_loss`` where that does not exist; without validation tracks the last epoch.
+        The kinds do not mix in one training, as the tracks stay the same.
+    """
+    if row.get("val_macro_pr_auc") is not None:
+        return 2, row["val_macro_pr_auc"]
+    if row.get("val_loss") is not None:
+        return 1, -row["val_loss"]
+    return 0, row["epoch"]

@@ -1,128 +1,46 @@
-"""Training with ``model.fit`` under a distribution strategy."""
+"""A training from beginning to end, by either of the two loops."""
 
 from __future__ import annotations
 
-import dataclasses
-import sys
-import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from schemas.config import Config
-from schemas.errors import RunError, UsageError
+from schemas.errors import UsageError
+from trainer.assemble import make_model, make_optimizer, start_at_rates
+from trainer.custom_loop import custom_loop
+from trainer.fit_loop import fit_loop
 from trainer.input import WholeTracks
-from trainer.job import BEST, Job
-from trainer.metrics import report
-from trainer.models import build_model, model_options
-from trainer.schedules import learning_rate
+from trainer.input_clock import InputClock
+from trainer.job import BEST, Job, checkpoint_file
+from trainer.monitor import Monitor
 
-
-def fill_options(config: Config) -> Config:
-    """The configuration with the architecture's own options where none were given.
-
-    Raises
-    ------
-    UsageError
-        If no model or no optimizer has the name.
-    """
-    options = {
-        key: value
-        for key, value in model_options(config.model.name).items()
-        if getattr(config.model, key, None) is None and hasattr(config.model, key)
-    }
-    make_optimizer(config.training.optimizer, 1e-3)
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **options))
-
-
-def make_optimizer(name: str, rate) -> keras.optimizers.Optimizer:
-    """An optimizer of Keras by name, in any case, with a rate or a schedule.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that name.
-    """
-    optimizers = {
-        key.lower(): value
-        for key, value in vars(keras.optimizers).items()
-        if isinstance(value, type)
-        and issubclass(value, keras.optimizers.Optimizer)
-        and key not in ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
-    }
-    if name.lower() not in optimizers:
-        raise UsageError(
-            f'model-training.optimizer is "{name}": allowed are {", ".join(sorted(optimizers))}'
-        )
-    return optimizers[name.lower()](learning_rate=rate)
-
-
-def make_model(config: Config, window: int, n_tags: int, replicas: int = 1) -> keras.Model:
-    """The untrained model of a resolved configuration.
-
-    Parameters
-    ----------
-    config : Config
-    window : int
-        Samples or frames of a window.
-    n_tags : int
-        Outputs.
-    replicas : int
-        On several, batch normalisation takes its statistics over all of them: else
-        each would move its own, and the saved copy would be another model than the
-        evaluated one.
-    """
-    training = config.training
-    model = build_model(
-        config.model.name,
-        frontend=config.model.frontend,
-        window=window,
-        n_mels=config.tfrecords.n_mels,
-        n_tags=n_tags,
-        **config.model.options,
-    )
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = training.norm_momentum
-            layer.synchronized = replicas > 1
-    return model
-
-
-def start_at_rates(model: keras.Model, rates: np.ndarray) -> None:
-    """Let the untrained model give each tag its frequency, nearly whatever it hears.
-
-    A model that starts at one half for every tag spends its first hundreds of steps on
-    learning that tags are rare; small data sets do not have many more.
-
-    Parameters
-    ----------
-    model : keras.Model
-        With a sigmoid layer named "scores".
-    rates : np.ndarray [targets]
-        Share of the training tracks that have each tag.
-    """
-    layer = model.get_layer("scores")
-    kernel, _ = layer.get_weights()
-    rates = np.clip(rates, 1e-3, 1 - 1e-3)
-    layer.set_weights([0.1 * kernel, np.log(rates / (1 - rates))])
+LOOPS = {"fit": fit_loop, "custom": custom_loop}
 
 
 def train(
-    batches: tf.data.Dataset,
-    tracks: WholeTracks | None,
+    train_dataset: tf.data.Dataset | Callable[[int], tf.data.Dataset],
+    validation_dataset: WholeTracks | None,
     config: Config,
     strategy: tf.distribute.Strategy,
     job_dir: str,
+    *,
     rates: np.ndarray | None = None,
+    loop: str = "fit",
+    resume: bool = False,
 ) -> keras.Model:
     """Train a model and write down every epoch in the job directory.
 
     Parameters
     ----------
-    batches : tf.data.Dataset
-        Of :func:`trainer.input.training_batches`: all epochs, its cardinality known.
-    tracks : WholeTracks, optional
+    train_dataset : tf.data.Dataset or callable
+        Batches of windows and tags for all epochs, see
+        :func:`trainer.input.training_batches`; or a function that takes a number of
+        steps and gives the batches after them, where that is quicker than to skip them.
+    validation_dataset : WholeTracks, optional
         The validation tracks, scored after every epoch.
     config : Config
         The resolved configuration.
@@ -131,90 +49,98 @@ def train(
     job_dir : str
         Gets what :class:`trainer.job.Job` writes.
     rates : np.ndarray [targets], optional
-        Where the scores start, see :func:`start_at_rates`.
+        Where the scores start, see :func:`trainer.assemble.start_at_rates`.
+    loop : {'fit', 'custom'}
+        ``model.fit`` or a gradient tape.
+    resume : bool
+        Go on from the state in `job_dir`, if there is one.
 
     Returns
     -------
     keras.Model
-        The model of the best epoch, outside of the strategy.
+        The model of the best epoch, in float32 and outside of the strategy.
 
     Raises
     ------
+    UsageError
+        If the configuration does not fit the datasets or the strategy; nothing is
+        written then.
     RunError
-        If the training diverges.
+        If the training diverges, or the state does not fit.
     """
     training = config.training
-    windows, tags = batches.element_spec
-    steps = int(batches.cardinality()) // training.epochs
+    batches = train_dataset if callable(train_dataset) else train_dataset.skip
+    windows, tags = batches(0).element_spec
+    steps = _steps(batches(0), config)
+    replicas = strategy.num_replicas_in_sync
+    _check(config, windows.shape[0], replicas, validation_dataset)
+    clock = InputClock()
+    # Fetching ahead to a GPU would hide from the clock how long the steps wait.
+    options = tf.distribute.InputOptions(experimental_fetch_to_device=False)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
-        replicas = strategy.num_replicas_in_sync
-        model = make_model(config, windows.shape[1], tags.shape[1], replicas)
+        model = make_model(config, windows.shape[1], tags.shape[1], replicas, training.precision)
         if rates is not None:
             start_at_rates(model, rates)
-        rate = learning_rate(training, steps * training.epochs)
         model.compile(
-            make_optimizer(training.optimizer, rate), "binary_crossentropy", jit_compile=False
+            make_optimizer(training, steps * training.epochs),
+            "binary_crossentropy",
+            jit_compile=training.jit_compile,
+            steps_per_execution=min(training.steps_per_execution, steps),
+            auto_scale_loss=False,
         )
-        job = Job(job_dir, config)
-        model.fit(
-            batches,
-            epochs=training.epochs,
-            steps_per_epoch=steps,
-            verbose=1 if sys.stdout.isatty() else 0,
-            callbacks=[EndOfEpoch(job, tracks, training.epochs)],
-        )
+        model.optimizer.build(model.trainable_variables)
+    job = Job(job_dir, config)
+    monitor = Monitor(model, validation_dataset, training, steps, windows.shape[0], job, clock)
+    if resume and job.has_state:
+        monitor.resume()
+
+    def distributed(step: int) -> tf.distribute.DistributedDataset:
+        return strategy.experimental_distribute_dataset(clock.measure(batches(step)), options)
+
+    with monitor.signals():
+        LOOPS[loop](model, distributed, strategy, monitor)
     job.finish()
     print(f"best epoch: {job.best_epoch}")
-    best = make_model(config, windows.shape[1], tags.shape[1])  # apart from the replicas
-    best.load_weights(job.checkpoint(BEST))
-    return best
+    return best_model(config, windows.shape[1], tags.shape[1], job_dir)
 
 
-class EndOfEpoch(keras.callbacks.Callback):
-    """Scores the validation tracks, hands the epoch to the job and says a line about it."""
+def best_model(config: Config, window: int, n_tags: int, job_dir: str) -> keras.Model:
+    """The model of a job's best epoch, in float32 and outside of any strategy.
 
-    def __init__(self, job: Job, tracks: WholeTracks | None, epochs: int) -> None:
-        super().__init__()
-        self._job, self._tracks, self._epochs = job, tracks, epochs
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise RunError(
-                f"the loss is {logs['loss']} in epoch {epoch + 1}: the training has diverged, "
-                "try a lower model-training.learning_rate"
-            )
-        values = {"loss": float(logs["loss"]), **validate(self.model, self._tracks)}
-        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        values["learning_rate"] = float(rate)
-        self._job.end_epoch(epoch + 1, values, self.model)
-        shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
-        seconds = time.monotonic() - self._started
-        print(f"epoch {epoch + 1}/{self._epochs}  {shown}  {seconds:.0f} s", flush=True)
-
-
-def validate(model: keras.Model, tracks: WholeTracks | None) -> dict[str, float | None]:
-    """What an epoch's model does on whole validation tracks.
-
-    Returns
-    -------
-    dict
-        ``val_loss`` (binary cross-entropy of the tracks' mean scores) and macro and
-        micro areas; None for an area that does not exist; empty without tracks.
+    Parameters
+    ----------
+    config : Config
+    window, n_tags : int
+        As for :func:`trainer.assemble.make_model`.
+    job_dir : str
+        Of a training that has ended.
     """
-    if tracks is None:
-        return {}
-    scores = tracks.average(model.predict(tracks.windows, verbose=0))
-    result = report(tracks.truth, scores, [""] * scores.shape[1])
-    likely = np.clip(np.where(tracks.truth, scores, 1 - scores), 1e-7, 1)
-    return {
-        "val_loss": float(-np.log(likely).mean()),
-        **{
-            f"val_{kind}_{area}": result[kind][area]
-            for kind in ("macro", "micro")
-            for area in ("roc_auc", "pr_auc")
-        },
-    }
+    model = make_model(config, window, n_tags)
+    model.load_weights(checkpoint_file(job_dir, BEST))
+    return model
+
+
+def _steps(batches: tf.data.Dataset, config: Config) -> int:
+    """Steps of an epoch, from the number of all batches."""
+    total, epochs = int(batches.cardinality()), config.training.epochs
+    if total < epochs or total % epochs:
+        raise UsageError(
+            f"the training dataset has {total} batches for {epochs} epochs: allowed is a known "
+            "number, the same for each epoch"
+        )
+    return total // epochs
+
+
+def _check(config: Config, batch_size: int, replicas: int, tracks: WholeTracks | None) -> None:
+    training = config.training
+    if batch_size % replicas:
+        raise UsageError(
+            f"model-training.batch_size is {batch_size}: allowed is a multiple of the "
+            f"{replicas} devices"
+        )
+    if tracks is None and (training.early_stopping or training.schedule == "plateau"):
+        raise UsageError(
+            "model-training.early_stopping and the schedule plateau watch the validation "
+            "tracks: allowed are data sets that have some"
+        )

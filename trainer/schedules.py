@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
 from schemas.config import Training
@@ -20,7 +22,8 @@ def learning_rate(
     training : Training
         ``schedule``: 'constant'; 'cosine' (from the rate to zero); 'one-cycle' (a
         linear rise over the first 30 % of the steps, then a cosine to zero);
-        'triangular' (up and down in straight lines, see :class:`Triangular`).
+        'triangular' (up and down in straight lines, see :class:`Triangular`);
+        'plateau' (falls with :func:`plateau_rate`).
     steps : int
         Steps of all epochs.
 
@@ -33,7 +36,7 @@ def learning_rate(
     """
     rate = float(training.learning_rate)  # Keras would go on in whole numbers
     cosine = keras.optimizers.schedules.CosineDecay
-    if training.schedule == "constant":
+    if training.schedule in ("constant", "plateau"):
         return rate
     if training.schedule == "cosine":
         return cosine(rate, steps)
@@ -42,6 +45,25 @@ def learning_rate(
         return Triangular(rate * training.cycle_floor, rate, cycle)
     rise = max(int(_WARM_UP * steps), 1)
     return cosine(rate * _START, max(steps - rise, 1), _END, warmup_target=rate, warmup_steps=rise)
+
+
+def plateau_rate(training: Training, ranks: Sequence[tuple[int, float]]) -> float:
+    """The rate after some epochs of the schedule 'plateau'.
+
+    Parameters
+    ----------
+    training : Training
+        Each time that ``plateau_patience`` epochs bring nothing better than the best so
+        far, the rate is multiplied by ``plateau_factor``.
+    ranks : sequence
+        How good the epochs were, higher is better; see :func:`trainer.job.rank`.
+    """
+    rate, waited = float(training.learning_rate), 0
+    for epoch, rank in enumerate(ranks):
+        waited = 0 if all(rank > before for before in ranks[:epoch]) else waited + 1
+        if waited == training.plateau_patience:
+            rate, waited = rate * training.plateau_factor, 0
+    return rate
 
 
 @keras.saving.register_keras_serializable("orpheus")

@@ -190,7 +190,7 @@ def run(
     )
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)
-    print(f"exported to {export}")
+    print(f"exported to {export} and {export_lite(export)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""Training step by step with a gradient tape: the loop to change for research.
+
+The same configuration, seed and data give the losses of :mod:`trainer.fit_loop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainer.monitor import Monitor
+
+
+def custom_loop(
+    model: keras.Model,
+    batches: Callable[[int], tf.distribute.DistributedDataset],
+    strategy: tf.distribute.Strategy,
+    monitor: Monitor,
+) -> None:
+    """Train a compiled model until the monitor calls it finished.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Made and compiled under the strategy; its optimizer is used.
+    batches : callable
+        Takes the number of steps that are done, gives the batches of those that follow.
+    strategy : tf.distribute.Strategy
+        Where the replicas live.
+    monitor : Monitor
+        Told of every step and epoch.
+    """
+    optimizer = model.optimizer
+
+    def train_step(windows, tags):
+        """One step on one replica, which sees its share of the batch."""
+        with tf.GradientTape() as tape:
+            scores = model(windows, training=True)
+            loss = tf.reduce_mean(keras.losses.binary_crossentropy(tags, scores))
+            # The optimizer sums the gradients of the replicas: this makes it their mean.
+            scaled = optimizer.scale_loss(loss / strategy.num_replicas_in_sync)
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(scaled, variables), variables)
+        return loss
+
+    replica_step = tf.function(train_step, jit_compile=True) if model.jit_compile else train_step
+
+    @tf.function
+    def train_steps(iterator, count):
+        """The sum of the losses of some steps."""
+        total = 0.0
+        for _ in tf.range(count):
+            losses = strategy.run(replica_step, args=next(iterator))
+            total += strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
+        return total
+
+    iterator = iter(batches(monitor.position))
+    while not monitor.finished:
+        monitor.begin_epoch()
+        total = tf.constant(0.0)
+        while monitor.step < monitor.steps:
+            count = min(model.steps_per_execution, monitor.steps - monitor.step)
+            total += train_steps(iterator, tf.constant(count))
+            monitor.end_steps(count, total)
+        monitor.end_epoch()

@@ -1,0 +1,63 @@
+"""Training with ``model.fit``: Keras' own loop, for Keras' own callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainer.monitor import Monitor
+
+
+def fit_loop(
+    model: keras.Model,
+    batches: Callable[[int], tf.distribute.DistributedDataset],
+    strategy: tf.distribute.Strategy,
+    monitor: Monitor,
+) -> None:
+    """Train a compiled model until the monitor calls it finished.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Made and compiled under the strategy.
+    batches : callable
+        Takes the number of steps that are done, gives the batches of those that follow.
+    strategy : tf.distribute.Strategy
+        Where the replicas live.
+    monitor : Monitor
+        Told of every step and epoch.
+    """
+    with strategy.scope():
+        while not monitor.finished:
+            # What a resume has left of an epoch takes a call of its own: it is shorter.
+            model.fit(
+                batches(monitor.position),
+                initial_epoch=monitor.epoch,
+                epochs=monitor.epoch + 1 if monitor.step else monitor.epochs,
+                steps_per_epoch=monitor.steps - monitor.step,
+                callbacks=[_Reporter(monitor)],
+                verbose=0,
+            )
+
+
+class _Reporter(keras.callbacks.Callback):
+    """Tells a monitor what ``model.fit`` does."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
+        self._monitor = monitor
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._done = 0
+        self._monitor.begin_epoch()
+
+    def on_train_batch_end(self, batch, logs=None):
+        count = batch + 1 - self._done
+        self._done = batch + 1
+        self._monitor.end_steps(count, logs["loss"] * self._done)  # the mean so far
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._monitor.end_epoch()
+        self.model.stop_training = self._monitor.finished

@@ -1,0 +1,249 @@
+"""What every training loop reports to: progress, validation, logs, state and the end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from schemas.config import Training
+from schemas.errors import RunError
+from trainer.input import WholeTracks
+from trainer.input_clock import InputClock
+from trainer.job import Job, rank
+from trainer.metrics import report
+from trainer.resume import load_state, save_state
+from trainer.schedules import plateau_rate
+
+_SECONDS_A_LINE = 60.0  # of progress, where no terminal shows it all the time
+_SECONDS_A_BAR = 0.5
+
+
+class Monitor:
+    """Follows a training: a loop tells it of steps and epochs, it does all the rest.
+
+    A loop runs until :attr:`finished`. It goes on after step :attr:`step` of the epoch
+    that follows :attr:`epoch` and calls :meth:`begin_epoch`, :meth:`end_steps` and
+    :meth:`end_epoch`.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled; its variables and its optimizer's are the state.
+    tracks : WholeTracks, optional
+        The validation tracks, scored after every epoch.
+    training : Training
+        The section of the configuration.
+    steps, batch_size : int
+        Steps of an epoch and windows of a step.
+    job : Job
+        Where the epochs are written down.
+    clock : InputClock
+        Measures what the steps wait for their input.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs that are done, and steps of the next one.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        tracks: WholeTracks | None,
+        training: Training,
+        steps: int,
+        batch_size: int,
+        job: Job,
+        clock: InputClock,
+    ) -> None:
+        self.steps, self.epochs = steps, training.epochs
+        self.epoch = self.step = 0
+        self._model, self._tracks, self._training = model, tracks, training
+        self._batch_size, self._job, self._clock = batch_size, job, clock
+        self._carried: Any = 0.0  # the epoch's summed loss before begin_epoch: after a resume
+        self._loss: Any = 0.0
+        self._saved = self._shown = time.monotonic()
+        self._signal: int | None = None
+
+    @property
+    def position(self) -> int:
+        """Steps since the start of the training."""
+        return self.epoch * self.steps + self.step
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done or validation has not improved for too long."""
+        return self.epoch >= self.epochs or self._is_stuck()
+
+    def _is_stuck(self) -> bool:
+        patience = self._training.early_stopping
+        return patience is not None and self.epoch - self._job.best_epoch >= patience
+
+    def begin_epoch(self) -> None:
+        """Tell that an epoch begins, or what a resume has left of it."""
+        self._first, self._loss = self.step, self._carried
+        self._clock.reset()
+        self._started = time.monotonic()
+
+    def end_steps(self, count: int, loss: Any) -> None:
+        """Tell of steps that are done.
+
+        Parameters
+        ----------
+        count : int
+            Steps since the last call.
+        loss : float or scalar tensor
+            Sum of the losses of all steps since :meth:`begin_epoch`; looked at only
+            when it is shown or saved, so that a GPU is not waited for.
+        """
+        self.step += count
+        self._loss = self._carried + loss
+        if self._signal is not None:
+            self._leave()
+        now = time.monotonic()
+        if now - self._saved >= 60 * self._training.save_minutes and self.step < self.steps:
+            self.save()
+        if now - self._shown >= (_SECONDS_A_BAR if sys.stdout.isatty() else _SECONDS_A_LINE):
+            self._show(now)
+
+    def end_epoch(self) -> None:
+        """Score the validation tracks, write down the epoch and adapt the rate."""
+        loss = self._mean_loss()
+        spent = max(time.monotonic() - self._started, 1e-9)
+        waited = min(self._clock.seconds / spent, 1.0)
+        optimizer = self._model.optimizer
+        values = {
+            "loss": loss,
+            **validate(self._model, self._tracks),
+            "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+            "examples_per_second": (self.step - self._first) * self._batch_size / spent,
+            "input_wait": waited,
+        }
+        self.epoch, self.step, self._carried = self.epoch + 1, 0, 0.0
+        self._job.rows.append({"epoch": self.epoch, **values})
+        if self._training.schedule == "plateau":
+            optimizer.learning_rate = plateau_rate(
+                self._training, [rank(row) for row in self._job.rows]
+            )
+        self.save()  # first: the job's files can be written again from it
+        self._job.write(self._model)
+        shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
+        seconds = time.monotonic() - self._started
+        print(f"{_clear()}epoch {self.epoch}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)
+        if self._is_stuck() and self.epoch < self.epochs:
+            print(f"not better since epoch {self._job.best_epoch}: stops early", flush=True)
+
+    def save(self) -> None:
+        """Write the state of the training, from which :meth:`resume` goes on."""
+        loss = self._mean_loss() * self.step if self.step else 0.0
+        progress = {"steps": self.steps, "epoch": self.epoch, "step": self.step, "loss": loss}
+        save_state(self._job.state, self._model, {**progress, "rows": self._job.rows})
+        self._saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the saved state.
+
+        Raises
+        ------
+        RunError
+            If the state cannot be read or the data set has changed.
+        """
+        progress = load_state(self._job.state, self._model)
+        if progress["steps"] != self.steps:
+            raise RunError(
+                f"{self._job.state} has {progress['steps']} steps an epoch, the data set "
+                f"{self.steps}: it is another one, start again with --overwrite"
+            )
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self._carried = progress["loss"]
+        self._job.rows = progress["rows"]
+        if self.epoch and not self.step:
+            self._job.write(self._model)  # what the end of the epoch may have left undone
+        where = f"after step {self.step} of {self.steps} of epoch {self.epoch + 1}"
+        print(f"goes on {where if self.step else f'after epoch {self.epoch}'}", flush=True)
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM save the state after the step they come in."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python gives signals to its main thread only
+            return
+        kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def note(number, frame):
+            if self._signal is not None:
+                signal.default_int_handler(number, frame)
+            self._signal = number
+
+        for number in kept:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
+
+    def _leave(self) -> None:
+        self.save()
+        where = f"step {self.step} of {self.steps} of epoch {self.epoch + 1}"
+        print(f"{_clear()}stopped after {where}; --resume goes on from there", flush=True)
+        if self._signal == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    def _mean_loss(self) -> float:
+        """Of the steps of this epoch so far."""
+        loss = float(self._loss) / self.step
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the loss is {loss} in epoch {self.epoch + 1}: the training has diverged, "
+                "try a lower model-training.learning_rate"
+            )
+        return loss
+
+    def _show(self, now: float) -> None:
+        rate = (self.step - self._first) * self._batch_size / (now - self._started)
+        text = (
+            f"epoch {self.epoch + 1}/{self.epochs}  step {self.step}/{self.steps}  "
+            f"loss {float(self._loss) / self.step:.4f}  {rate:.1f} windows/s"
+        )
+        end = "" if sys.stdout.isatty() else "\n"
+        print(f"{_clear()}{text}", end=end, flush=True)
+        self._shown = now
+
+
+def _clear() -> str:
+    return "\r\033[K" if sys.stdout.isatty() else ""
+
+
+def validate(model: keras.Model, tracks: WholeTracks | None) -> dict[str, float | None]:
+    """What a model does on whole validation tracks.
+
+    Returns
+    -------
+    dict
+        ``val_loss`` (binary cross-entropy of the tracks' mean scores) and macro and
+        micro areas; None for an area that does not exist; empty without tracks.
+    """
+    if tracks is None:
+        return {}
+    scores = tracks.average(model.predict(tracks.windows, verbose=0))
+    result = report(tracks.truth, scores, [""] * scores.shape[1])
+    likely = np.clip(np.where(tracks.truth, scores, 1 - scores), 1e-7, 1)
+    return {
+        "val_loss": float(-np.log(likely).mean()),
+        **{
+            f"val_{kind}_{area}": result[kind][area]
+            for kind in ("macro", "micro")
+            for area in ("roc_auc", "pr_auc")
+        },
+    }
