@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -132,28 +134,64 @@ def decode(data: bytes) -> tuple[np.ndarray, int]:
         samples, rate = _read(frames)
     if not len(samples):
         raise AudioError(Reason.NO_SAMPLES)
-    if rate not in _SAMPLE_RATES:
-        raise AudioError(Reason.UNDECODABLE, f"sample rate of {rate} Hz")
     return samples, rate
 
 
 def _read(data: bytes) -> tuple[np.ndarray, int]:
+    return next(decode_blocks(io.BytesIO(data), -1))
+
+
+class _Forwards(soundfile.SoundFile):
+    """Never seeks: soundfile does after every block, and an MP3 goes on a little differently."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def decode_blocks(file: BinaryIO | int, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode a file a block at a time, as :func:`decode` does but for what is damaged.
+
+    Parameters
+    ----------
+    file : binary stream or int
+        The file, or its descriptor, from which libsndfile reads by itself.
+    size : int
+        Samples of a block, -1 for all at once: the samples are the same.
+
+    Yields
+    ------
+    np.ndarray, float32 [samples, channels]
+        Full scale 1; the last block is the first that is shorter than `size`, maybe empty.
+    int
+        Sample rate in Hz.
+
+    Raises
+    ------
+    AudioError
+        UNDECODABLE.
+    """
     try:
-        file = soundfile.SoundFile(io.BytesIO(data))
+        opened = (soundfile.SoundFile if size < 0 else _Forwards)(file, closefd=False)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(Reason.UNDECODABLE, "no format that libsndfile reads") from error
-    with file:
-        rate, subtype = file.samplerate, file.subtype
-        try:
-            samples = file.read(dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(Reason.UNDECODABLE, error.error_string.strip()) from error
-        except (RuntimeError, MemoryError, ValueError) as error:
-            raise AudioError(Reason.UNDECODABLE, f"{file.frames} samples claimed") from error
-    # `not <` so that NaN fails too.
-    if subtype in ("FLOAT", "DOUBLE") and not np.abs(samples).max(initial=0) < _LARGEST_SAMPLE:
-        raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
-    return samples, rate
+    with opened as source:
+        rate, n_claimed = source.samplerate, source.frames
+        if rate not in _SAMPLE_RATES:
+            raise AudioError(Reason.UNDECODABLE, f"sample rate of {rate} Hz")
+        has_floats = source.subtype in ("FLOAT", "DOUBLE")
+        is_last = False
+        while not is_last:
+            try:
+                samples = source.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(Reason.UNDECODABLE, error.error_string.strip()) from error
+            except (RuntimeError, MemoryError, ValueError) as error:
+                raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
+            # `not <` so that NaN fails too.
+            if has_floats and not np.abs(samples).max(initial=0) < _LARGEST_SAMPLE:
+                raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
+            is_last = size < 0 or len(samples) < size
+            yield samples, rate
 
 
 def check_label(name: str, data: bytes) -> None:
@@ -270,23 +308,42 @@ def log_mel(samples: np.ndarray, spec: AudioSpec) -> np.ndarray:
     np.ndarray, float32 [1 + n // hop_length, n_mels]
         dB re 1 with a floor under the clip's maximum, or log10(10000 S + 1).
     """
-    rfft = _rfft()
-    filters = mel_filters(spec).T
-    window = _hann(spec.n_fft)
     n_frames = spec.n_frames(len(samples))
     padded = np.zeros((n_frames - 1) * spec.hop_length + spec.n_fft, np.float32)
     half = spec.n_fft // 2
     padded[half : half + len(samples)] = samples[: len(padded) - half]
-    frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
-    mel = np.empty((n_frames, spec.n_mels), np.float32)
-    for begin in range(0, n_frames, _FRAMES_AT_ONCE):  # small enough for the cache
+    levels = mel_levels(padded, spec)
+    if spec.compression == "log10":
+        return levels
+    return np.maximum(levels, levels.max() - np.float32(spec.top_db))
+
+
+def mel_levels(signal: np.ndarray, spec: AudioSpec) -> np.ndarray:
+    """Log-mel frames of a piece of a signal, without the floor under a clip's maximum.
+
+    Parameters
+    ----------
+    signal : np.ndarray, float32 [n_fft + n * hop_length]
+        At the spec's rate; the first frame looks at its first `n_fft` samples.
+    spec : AudioSpec
+
+    Returns
+    -------
+    np.ndarray, float32 [n + 1, n_mels]
+        dB re 1, or log10(10000 S + 1).
+    """
+    rfft = _rfft()
+    filters = mel_filters(spec).T
+    window = _hann(spec.n_fft)
+    frames = np.lib.stride_tricks.sliding_window_view(signal, spec.n_fft)[:: spec.hop_length]
+    mel = np.empty((len(frames), spec.n_mels), np.float32)
+    for begin in range(0, len(frames), _FRAMES_AT_ONCE):  # small enough for the cache
         end = begin + _FRAMES_AT_ONCE
         spectrum = rfft(frames[begin:end] * window)
         mel[begin:end] = (spectrum.real**2 + spectrum.imag**2) @ filters
     if spec.compression == "log10":
         return np.log10(np.float32(10000) * mel + np.float32(1))
-    decibels = np.float32(10) * np.log10(np.maximum(mel, np.float32(spec.amin)))
-    return np.maximum(decibels, decibels.max() - np.float32(spec.top_db))
+    return np.float32(10) * np.log10(np.maximum(mel, np.float32(spec.amin)))
 
 
 def _rfft():

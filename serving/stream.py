@@ -1,0 +1,238 @@
+"""Windows of a file of any length, in bounded memory.
+
+A file is decoded in blocks, and what its windows are cut from is kept in memory or, above
+a limit, in a temporary file: 16-bit samples, or log-mel frames without the floor under the
+clip's maximum, which is known when the last block has been seen. So a file of any length has
+the windows of the whole-clip rule: the samples are those of
+:func:`beam_pipelines.audio.load_clip`, the frames those of ``log_mel`` within 1e-4 dB.
+
+Neither Beam nor TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import soxr
+
+from beam_pipelines.audio import (
+    AudioError,
+    decode_blocks,
+    from_pcm16,
+    mel_levels,
+    to_mono,
+    to_pcm16,
+)
+from beam_pipelines.mpeg import intact_frames
+from schemas.audio_spec import LOG_MEL, AudioSpec
+from schemas.rejects import Reason
+from schemas.saved_model import ModelInfo
+
+BLOCK = 1 << 21  # samples that are decoded at once: 16 MB of stereo
+IN_MEMORY = 1 << 25  # bytes of a track above which a temporary file takes over
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """A decoded file, ready to be cut into windows.
+
+    Attributes
+    ----------
+    starts : np.ndarray, int64 [windows]
+        First sample or frame of each window.
+    window : int
+        Samples or frames of a window.
+    seconds : np.ndarray, float64 [windows]
+        The same starts in s.
+    is_short : bool
+        Whether zeros were put behind it to fill one window.
+    """
+
+    starts: np.ndarray
+    window: int
+    seconds: np.ndarray
+    is_short: bool
+    _kept: Spool
+    _floor: np.float32 | None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def windows(self, begin: int, end: int) -> np.ndarray:
+        """Windows `begin` to `end`: float32 [n, window] or [n, window, n_mels]."""
+        cut = [self._kept.read(start, self.window) for start in self.starts[begin:end]]
+        windows = np.stack(cut)
+        if windows.dtype == np.int16:
+            return from_pcm16(windows)
+        return windows if self._floor is None else np.maximum(windows, self._floor)
+
+
+class Spool:
+    """Rows that are appended, then read: in memory, or above `limit` bytes in a file."""
+
+    def __init__(self, limit: int = IN_MEMORY) -> None:
+        self._limit, self._parts, self._file = limit, [], None
+        self._bytes = self.length = 0
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows [n, ...], all of one dtype and width."""
+        self._dtype, self._width = rows.dtype, rows.shape[1:]
+        self._bytes += rows.nbytes
+        self.length += len(rows)
+        self._parts.append(rows)
+        if self._file is None and self._bytes > self._limit:
+            self._file = tempfile.TemporaryFile(prefix="orpheus-")  # noqa: SIM115  lives as long
+        if self._file is not None:
+            for part in self._parts:
+                self._file.write(np.ascontiguousarray(part).data)
+            self._parts = []
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """Rows [count, ...] from `start`."""
+        if self._file is None:
+            if len(self._parts) > 1:
+                self._parts = [np.concatenate(self._parts)]
+            return self._parts[0][start : start + count]
+        row = int(np.prod(self._width, dtype=int))
+        self._file.seek(int(start) * row * self._dtype.itemsize)
+        data = self._file.read(count * row * self._dtype.itemsize)
+        return np.frombuffer(data, self._dtype).reshape(-1, *self._width)
+
+
+def load_track(path: str, info: ModelInfo) -> Track:
+    """Decode a file as :func:`beam_pipelines.audio.load_clip` does, in blocks.
+
+    Parameters
+    ----------
+    path : str
+        A file on this machine.
+    info : ModelInfo
+        The model that the windows are for.
+
+    Returns
+    -------
+    Track
+
+    Raises
+    ------
+    AudioError
+        As load_clip does.
+    OSError
+        If the file cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        stream: BinaryIO = stack.enter_context(open(path, "rb", buffering=0))
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):  # a pipe can be read but once
+            stream = io.BytesIO(stream.read())
+        if stream.seek(0, os.SEEK_END) == 0:
+            raise AudioError(Reason.EMPTY_FILE)
+        try:
+            return _keep(_samples(stream, info.spec), info)
+        except AudioError as error:
+            if error.reason is not Reason.UNDECODABLE:
+                raise
+            stream.seek(0)
+            data = stream.read()
+            frames = intact_frames(data)
+            if not frames or frames == data:
+                raise
+        return _keep(_samples(io.BytesIO(frames), info.spec), info)
+
+
+def window_starts(length: int, window: int) -> np.ndarray:
+    """Starts of the windows that cover a clip: 0, W, 2W, …, the last one aligned to the end.
+
+    Parameters
+    ----------
+    length : int
+        Samples or frames of the clip, at least one window.
+    window : int
+        Samples or frames of a window.
+
+    Returns
+    -------
+    np.ndarray, int64 [ceil(length / window)]
+    """
+    return np.minimum(np.arange(-(-length // window)) * window, length - window)
+
+
+def _samples(stream: BinaryIO, spec: AudioSpec) -> Iterator[np.ndarray]:
+    """Mono blocks, int16 [n], at the spec's rate; at least one sample in all."""
+    stream.seek(0)
+    # By its descriptor libsndfile reads a file without Python's lock.
+    source = stream if isinstance(stream, io.BytesIO) else stream.fileno()
+    resampler = None
+    n_read = n_made = 0
+    for samples, rate in decode_blocks(source, BLOCK):
+        is_last = len(samples) < BLOCK
+        if not n_read:
+            if not len(samples):
+                raise AudioError(Reason.NO_SAMPLES)
+            if rate != spec.sample_rate:
+                resampler = soxr.ResampleStream(rate, spec.sample_rate, 1, quality="HQ")
+        n_read += len(samples)
+        mono = to_mono(samples)
+        pcm = to_pcm16(resampler.resample_chunk(mono, last=is_last) if resampler else mono)
+        n_made += len(pcm)
+        yield pcm
+    if not n_made:
+        raise AudioError(Reason.NO_SAMPLES, f"{n_read} samples at {rate} Hz")
+
+
+def _keep(blocks: Iterator[np.ndarray], info: ModelInfo) -> Track:
+    """Spool a file's samples, or their spectrogram, and plan its windows."""
+    spec, window = info.spec, info.window
+    is_log_mel = info.frontend == LOG_MEL
+    least = (window - 1) * spec.hop_length if is_log_mel else window
+    is_short = False
+
+    def padded() -> Iterator[np.ndarray]:
+        nonlocal is_short
+        length = 0
+        for block in blocks:
+            length += len(block)
+            yield block
+        is_short = length < least
+        if is_short:
+            yield np.zeros(least - length, np.int16)
+
+    kept, highest = Spool(), -np.inf
+    for rows in _frames(padded(), spec) if is_log_mel else padded():
+        kept.append(rows)
+        if is_log_mel and rows.size:
+            highest = max(highest, rows.max())
+    has_floor = is_log_mel and spec.compression == "db"
+    floor = np.float32(highest) - np.float32(spec.top_db) if has_floor else None
+    starts = window_starts(kept.length, window)
+    seconds = starts * (spec.hop_length if is_log_mel else 1) / spec.sample_rate
+    return Track(starts, window, seconds, is_short, kept, floor)
+
+
+def _frames(blocks: Iterator[np.ndarray], spec: AudioSpec) -> Iterator[np.ndarray]:
+    """Log-mel frames, float32 [n, n_mels], of a clip that comes in blocks of int16."""
+    hop, n_fft = spec.hop_length, spec.n_fft
+    signal = np.zeros(n_fft // 2, np.float32)  # frames are centred: zeros before the clip
+    n_samples = n_made = 0
+    for block in blocks:
+        n_samples += len(block)
+        signal = np.concatenate([signal, from_pcm16(block)])
+        n = (len(signal) - n_fft) // hop + 1
+        if n > 0:
+            yield mel_levels(signal[: (n - 1) * hop + n_fft], spec)
+            signal = signal[n * hop :]
+            n_made += n
+    n = spec.n_frames(n_samples) - n_made
+    if n > 0:
+        end = np.zeros((n - 1) * hop + n_fft, np.float32)
+        signal = signal[: len(end)]
+        end[: len(signal)] = signal
+        yield mel_levels(end, spec)
