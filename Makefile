@@ -1,7 +1,7 @@
-# make test, make demo: each sets up all it needs in .venv and is quick when run again.
+# make test, make demo, make model: each sets up all it needs in .venv and is quick when run again.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow lint format demo bench clean
+.PHONY: help setup test test-slow lint format demo model bench clean
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -14,10 +14,11 @@ SEED ?= 0
 help:
 	@echo "make test       lint, formatting and the fast tests"
 	@echo "make demo       sample, build, train, evaluate, export and predict, in ./demo (SEED=0, SHUFFLE=1)"
+	@echo "make model      a model to try the service with, in ./model (from make demo's, if that was run)"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      the measurements"
 	@echo "make format     put the formatting right"
-	@echo "make clean      remove .venv, ./demo and caches"
+	@echo "make clean      remove .venv, ./demo, ./model and caches"
 
 setup: $(STAMP)
 
@@ -54,10 +55,13 @@ format: $(STAMP)
 demo: $(STAMP)
 	@$(BIN)/python scripts/demo.py --output demo --seed $(SEED) $(if $(SHUFFLE),--shuffle_labels)
 
+model: $(STAMP)
+	@$(BIN)/python -m scripts.model
+
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.train_step
 	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo model build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
