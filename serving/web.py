@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import ipaddress
+import logging
 import math
 import socket
 import sys
@@ -25,6 +26,8 @@ def main(argv: Sequence[str]) -> int:
     directory = find_saved_model(options.model)
     info = read_model_info(directory)
     limits = Limits(round(options.max_size * MEGABYTE), options.max_seconds)
+    if not options.verbose:
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     with listen(options.host, options.port) as listener:
         try:
             print(f"loading {directory} …", flush=True)
@@ -35,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
                 lifespan="off",
                 ws="none",
                 server_header=False,
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=2,
             )
             print(f"open {address(listener)} (Ctrl-C ends)", flush=True)
             if not is_loopback(options.host):

@@ -9,7 +9,7 @@ import ipaddress
 import pathlib
 import sys
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,11 @@ def make_app(
     routes = [Route("/tag", tag, methods=["POST"]), Route("/about", about, methods=["GET"])]
     routes += [Route(path, file_endpoint(*file), methods=["GET"]) for path, file in FILES.items()]
     handlers = {
-        HTTPException: lambda request, error: say(error.status_code, f"{error.detail}."),
+        HTTPException: lambda request, error: say(
+            error.status_code,
+            f"{request.method} {request.url.path}: {error.detail}.",
+            error.headers,
+        ),
         Refusal: lambda request, error: say(error.status, str(error)),
         ClientDisconnect: lambda request, error: Response(status_code=400),
     }
@@ -149,9 +153,9 @@ def file_endpoint(name: str, media_type: str) -> Callable[[Request], Response]:
     return endpoint
 
 
-def say(status: int, sentence: str) -> JSONResponse:
+def say(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An answer that is an error."""
-    return JSONResponse({"error": sentence}, status)
+    return JSONResponse({"error": sentence}, status, headers)
 
 
 class Guard:
