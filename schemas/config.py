@@ -9,82 +9,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from schemas import config_keys as keys
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import UsageError
 from schemas.manifest import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+RANDOM, CENTRED = WINDOWS = ("random", "centred")
 INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
-
-
-def _key(
-    default: Any, help: str, allowed: str, check: Callable[[Any], bool], optional: bool = False
-) -> Any:
-    """A field whose metadata says what it takes; an optional one takes null as well."""
-    metadata = {
-        "help": help,
-        "allowed": f"{allowed} or null" if optional else allowed,
-        "check": (lambda value: value is None or check(value)) if optional else check,
-    }
-    if isinstance(default, list):
-        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _choice(default: str | None, names: Sequence[str], help: str, optional: bool = False) -> Any:
-    return _key(default, help, ", ".join(names), lambda v: v in names, optional)
-
-
-def _whole(default: int | None, low: int, help: str, optional: bool = False) -> Any:
-    def check(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= low
-
-    return _key(default, help, f"a whole number from {low}", check, optional)
-
-
-def _real(default: float | None, low: float, high: float, help: str, optional: bool = False) -> Any:
-    def check(value: Any) -> bool:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return is_number and low <= value <= high
-
-    return _key(default, help, f"a number from {low:g} to {high:g}", check, optional)
-
-
-def _flag(default: bool | None, help: str, optional: bool = False) -> Any:
-    return _key(default, help, "true or false", lambda v: isinstance(v, bool), optional)
-
-
-def _text(default: str, help: str) -> Any:
-    return _key(default, help, "a name", lambda v: isinstance(v, str) and v != "")
-
-
-def _names(help: str) -> Any:
-    return _key([], help, "a list of tags", _are_names)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) and v for v in value)
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
     """The section ``model``: the options that are null are the architecture's own."""
 
-    name: str = _text("pons", "the model, one of the registry in trainer.models")
-    frontend: str | None = _choice(
+    name: str = keys.text("pons", "the model, one of the registry in trainer.models")
+    frontend: str | None = keys.choice(
         None, AUDIO_FORMATS, "what the model looks at (null: what the data set holds)", True
     )
-    n_filters: int | None = _whole(
+    n_filters: int | None = keys.whole(
         None, 1, "filters of the smallest front-end branch of pons (log-mel)", True
     )
-    n_dense: int | None = _whole(None, 1, "units of the dense layer before the tags", True)
-    dropout: float | None = _real(None, 0, 0.95, "share of units dropped around it", True)
-    initializer: str | None = _choice(None, INITIALIZERS, "how the weights start", True)
-    norm_per_channel: bool | None = _flag(
+    n_dense: int | None = keys.whole(None, 1, "units of the dense layer before the tags", True)
+    dropout: float | None = keys.real(None, 0, 0.95, "share of units dropped around it", True)
+    initializer: str | None = keys.choice(None, INITIALIZERS, "how the weights start", True)
+    norm_per_channel: bool | None = keys.flag(
         None, "pons: own statistics for each back-end feature", True
     )
 
@@ -103,44 +56,50 @@ class Model:
 class Training:
     """The section ``model-training``."""
 
-    epochs: int = _whole(20, 1, "passes over the training tracks, one random window each")
-    batch_size: int = _whole(16, 1, "windows a step, over all replicas")
-    window_seconds: float = _real(15.0, 0.1, 600, "length of a window in seconds")
-    optimizer: str = _text("adam", "any optimizer of Keras, by name")
-    learning_rate: float = _real(1e-3, 1e-7, 10, "the highest rate of the schedule")
-    schedule: str = _choice("one-cycle", SCHEDULES, "how the rate moves over the steps")
-    cycle_epochs: float = _real(4.0, 0.01, 10000, "triangular: epochs of one rise and fall")
-    cycle_floor: float = _real(
+    epochs: int = keys.whole(20, 1, "passes over the training tracks, one window each")
+    batch_size: int = keys.whole(16, 1, "windows a step, over all replicas")
+    window_seconds: float = keys.real(15.0, 0.1, 600, "length of a window in seconds")
+    optimizer: str = keys.text("adam", "any optimizer of Keras, by name")
+    learning_rate: float = keys.real(1e-3, 1e-7, 10, "the highest rate of the schedule")
+    schedule: str = keys.choice("one-cycle", SCHEDULES, "how the rate moves over the steps")
+    cycle_epochs: float = keys.real(4.0, 0.01, 10000, "triangular: epochs of one rise and fall")
+    cycle_floor: float = keys.real(
         0.25, 0, 1, "triangular: the lowest rate as a share of learning_rate"
     )
-    plateau_patience: int = _whole(
+    plateau_patience: int = keys.whole(
         3, 1, "plateau: epochs without a better validation before the rate falls"
     )
-    plateau_factor: float = _real(0.2, 0, 1, "plateau: what the rate is then multiplied by")
-    early_stopping: int | None = _whole(
+    plateau_factor: float = keys.real(0.2, 0, 1, "plateau: what the rate is then multiplied by")
+    early_stopping: int | None = keys.whole(
         None, 1, "epochs without a better validation after which the training ends", True
     )
-    norm_momentum: float = _real(
+    norm_momentum: float = keys.real(
         0.9, 0, 0.9999, "of batch normalisation's moving statistics; 0.99 for long trainings"
     )
-    seed: int = _whole(0, 0, "of the weights, the order, the windows and the dropout")
-    shuffle_buffer: int = _whole(
+    seed: int = keys.whole(0, 0, "of the weights, the order, the windows and the dropout")
+    window: str = keys.choice(
+        RANDOM, WINDOWS, "which part of a training track is seen: another in each epoch, or one"
+    )
+    with_tids: list[str] | str | None = keys.tids("only these training and validation tracks")
+    without_tids: list[str] | str | None = keys.tids("none of these, of what with_tids leaves")
+    interleave: int = keys.whole(16, 1, "shards that are read side by side, so that they mix")
+    shuffle_buffer: int = keys.whole(
         1000, 1, "windows that wait to be drawn: 0.48 MB each at 15 s and 16 kHz, so 0.5 GB"
     )
-    cache_gib: float = _real(
+    cache_gib: float = keys.real(
         2.0, 0, 4096, "spectrograms made from a waveform data set stay in memory up to this size"
     )
-    precision: str = _choice(
+    precision: str = keys.choice(
         "float32", PRECISIONS, "of the computation; the mixed ones are for GPUs, slower on CPUs"
     )
-    jit_compile: bool = _flag(False, "compile the steps with XLA: for GPUs, slower on CPUs")
-    steps_per_execution: int = _whole(
+    jit_compile: bool = keys.flag(False, "compile the steps with XLA: for GPUs, slower on CPUs")
+    steps_per_execution: int = keys.whole(
         1, 1, "steps that run without Python between them; an epoch is cut to a multiple of it"
     )
-    save_minutes: float = _real(
+    save_minutes: float = keys.real(
         10.0, 0, 10000, "minutes between saved states within an epoch, for --resume"
     )
-    shuffle_labels: bool = _flag(
+    shuffle_labels: bool = keys.flag(
         False, "control: the tags of each training track are dealt to another one"
     )
 
@@ -149,14 +108,14 @@ class Training:
 class Tags:
     """The section ``tags``: what the model learns of the data set's vocabulary."""
 
-    top: int | None = _whole(None, 1, "only the N most frequent tags", True)
-    with_: list[str] = _names("also these; alone, only these")
-    without: list[str] = _names("none of these")
-    merge: list[list[str]] = _key(
+    top: int | None = keys.whole(None, 1, "only the N most frequent tags", True)
+    with_: list[str] = keys.names("also these; alone, only these")
+    without: list[str] = keys.names("none of these")
+    merge: list[list[str]] = keys.key(
         [],
         "groups of tags that are learnt as one, which is called by the first",
         "a list of lists of two tags or more",
-        lambda v: isinstance(v, list) and all(_are_names(g) and len(g) > 1 for g in v),
+        lambda v: isinstance(v, list) and all(keys.are_names(g) and len(g) > 1 for g in v),
     )
 
 
@@ -164,15 +123,15 @@ class Tags:
 class TFRecords:
     """The section ``tfrecords``: what the data set says of itself."""
 
-    audio_format: str | None = _choice(None, AUDIO_FORMATS, "what the records hold", True)
-    sample_rate: int | None = _whole(None, 1, "Hz", True)
-    n_mels: int | None = _whole(None, 1, "mel bands", True)
-    n_fft: int | None = _whole(None, 1, "samples", True)
-    hop_length: int | None = _whole(None, 1, "samples", True)
-    compression: str | None = _choice(None, ("db", "log10"), "of the spectrogram", True)
-    top_db: float | None = _real(None, 0, 1000, "floor under the clip's maximum in dB", True)
-    amin: float | None = _real(None, 0, 1, "smallest power", True)
-    vocabulary: list[str] = _names("the tags of the multi-hot vector, in order")
+    audio_format: str | None = keys.choice(None, AUDIO_FORMATS, "what the records hold", True)
+    sample_rate: int | None = keys.whole(None, 1, "Hz", True)
+    n_mels: int | None = keys.whole(None, 1, "mel bands", True)
+    n_fft: int | None = keys.whole(None, 1, "samples", True)
+    hop_length: int | None = keys.whole(None, 1, "samples", True)
+    compression: str | None = keys.choice(None, ("db", "log10"), "of the spectrogram", True)
+    top_db: float | None = keys.real(None, 0, 1000, "floor under the clip's maximum in dB", True)
+    amin: float | None = keys.real(None, 0, 1, "smallest power", True)
+    vocabulary: list[str] = keys.names("the tags of the multi-hot vector, in order")
 
     @property
     def spec(self) -> AudioSpec:

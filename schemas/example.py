@@ -13,7 +13,8 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import google_crc32c
 
@@ -79,3 +80,62 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def read_tids(path: str) -> Iterator[str]:
+    """Ids of a TFRecord file's tracks in order, passing over the audio unread.
+
+    Parameters
+    ----------
+    path : str
+        A file of records as :func:`encode_example` makes them, by whatever writer.
+
+    Raises
+    ------
+    ValueError
+        If the file ends within a record, or a record is no track's example.
+    """
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        while file.tell() < size:
+            length, _ = struct.unpack("<QI", _exactly(file, 12))
+            end = file.tell() + length
+            if end + 4 > size:
+                raise ValueError("truncated record")
+            yield _tid(file, end)
+            file.seek(end + 4)
+
+
+def _tid(file: BinaryIO, end: int) -> str:
+    """The id in the example that begins here."""
+    end = _enter(file, 1, end) + file.tell()
+    while file.tell() < end:
+        after = _enter(file, 1, end) + file.tell()
+        name = _exactly(file, _enter(file, 1, after))
+        if name == TID.encode():
+            _enter(file, 2, after), _enter(file, 1, after)
+            return _exactly(file, _enter(file, 1, after)).decode()
+        file.seek(after)
+    raise ValueError("record without a tid")
+
+
+def _enter(file: BinaryIO, number: int, end: int) -> int:
+    """Length of the field that begins here, which is to be this number's and to end by `end`."""
+    key, length, shift = _exactly(file, 1)[0], 0, 0
+    while True:
+        byte = _exactly(file, 1)[0]
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    if key != number << 3 | 2 or file.tell() + length > end:
+        raise ValueError("not an example")
+    return length
+
+
+def _exactly(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise ValueError("truncated record")
+    return data

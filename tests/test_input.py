@@ -9,12 +9,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.config import fill, read_config
-from schemas.errors import UsageError
+from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.config import CENTRED, RANDOM, Config, fill, read_config
+from schemas.errors import RunError, UsageError
 from schemas.manifest import read_dataset
-from tests.datasets import SMALL, spectrograms, tone_dataset, tones, write_dataset
-from trainer.input import part_source, random_window, training_batches, whole_tracks
+from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
+from trainer.input import part_source, training_batches, whole_tracks, window_start
+from trainer.records import read_tags, read_tracks, shard_tids
 
 WINDOW = 2000  # samples: window_seconds=1
 
@@ -73,11 +74,37 @@ def test_waveform_windows_are_cuts_of_their_clips(ramp_set):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 2**31))
-def test_a_random_window_lies_in_the_clip(window, more, seed):
-    clip = tf.range(window + more)
-    found = random_window(clip, window, tf.constant([seed, 1], tf.int64)).numpy()
-    assert 0 <= found[0] <= more
-    assert found.tolist() == list(range(found[0], found[0] + window))
+def test_a_window_lies_in_its_clip(window, more, seed):
+    seed = tf.constant([seed, 1], tf.int64)
+    assert 0 <= int(window_start(window + more, window, RANDOM, seed)) <= more
+    before = int(window_start(window + more, window, CENTRED))
+    assert more - before - before in (0, 1)
+    for kind in (RANDOM, CENTRED):
+        assert int(window_start(max(window - more, 0), window, kind, seed)) == 0
+
+
+@pytest.mark.parametrize("audio_format", [WAVEFORM, LOG_MEL])
+def test_centred_windows_are_the_same_in_every_epoch(ramp_set, tmp_path, audio_format):
+    starts = [1, 450, 0, 0]
+    if audio_format == LOG_MEL:  # frames whose number is in each of their bands
+        rows = []
+        for k, length in enumerate([34, 72, 31, 22]):
+            frames = 100 * k + np.repeat(np.arange(length)[:, None], SMALL.n_mels, axis=1)
+            rows.append((f"TR{k}", frames, np.eye(4, dtype=int)[k]))
+        write_dataset(tmp_path, {"train": rows}, ["a", "b", "c", "d"], audio_format=LOG_MEL)
+        ramp_set, starts = tmp_path, [1, 20, 0, 0]
+    for windows, tags in batches(ramp_set, "epochs=3", "batch_size=4", "window=centred"):
+        for window, clip in zip(windows, tags.argmax(1), strict=True):
+            if audio_format == WAVEFORM:
+                first = 5000 * clip + starts[clip]
+                expected = np.arange(first, first + WINDOW)
+                expected[WINDOW - 700 if clip == 3 else WINDOW :] = 0
+                assert np.array_equal(np.round(window * 32768), expected)
+            else:
+                first = 100 * clip + starts[clip]
+                expected = np.arange(first, first + 31)
+                expected[22 if clip == 3 else 31 :] = 321 - SMALL.top_db  # the clip's floor
+                assert np.array_equal(window, np.repeat(expected[:, None], SMALL.n_mels, 1))
 
 
 def same(left, right):
@@ -104,7 +131,8 @@ def test_order_and_windows_depend_on_seed_and_epoch_alone(tone_set):
     [
         [f"frontend={WAVEFORM}", "shuffle_buffer=5"],
         [f"frontend={LOG_MEL}", "cache_gib=0"],
-        [f"frontend={LOG_MEL}", "shuffle_labels=true"],
+        [f"frontend={LOG_MEL}", "shuffle_labels=true", "interleave=1"],
+        [f"frontend={WAVEFORM}", 'without_tids=["TRTR00001"]', "window=centred"],
     ],
 )
 def test_a_run_that_goes_on_sees_what_it_would_have_seen(tone_set, options):
@@ -194,6 +222,91 @@ def test_whole_tracks_are_all_windows_in_order(ramp_set):
     assert np.round(windows[:, 0] * 32768).astype(int).tolist() == expected
     means = tracks.average(np.round(windows[:, :1] * 32768))
     assert means[:, 0].tolist() == [np.mean(firsts[clip]) for clip in clips]
+
+
+def test_lists_of_ids_choose_the_tracks(tone_set, tmp_path):
+    file = tmp_path / "ids.csv"
+    file.write_text("track_id,split\nTRTR00003,train\n\nTRTR00017,x\nTRVA00002,y\nTRZZ,z\n")
+    for lists, tids in (
+        ([f"with_tids={file}"], {"TRTR00003", "TRTR00017"}),
+        ([f"with_tids={file}", 'without_tids=["TRTR00003", "TRNONE"]'], {"TRTR00017"}),
+        (
+            [f"without_tids={file}"],
+            {f"TRTR{k:05d}" for k in range(24)} - {"TRTR00003", "TRTR00017"},
+        ),
+    ):
+        options = [*lists, "epochs=2", "batch_size=1", f"frontend={WAVEFORM}"]
+        source, config = source_and_config(tone_set, *options)
+        assert source.records == len(tids) and set(source.tids) == tids
+        assert {tid.decode() for tid in read_tags(source)[0]} == tids
+        tracks = {tid.decode(): clip for tid, clip, _ in read_tracks(source).as_numpy_iterator()}
+        assert set(tracks) == tids
+        seen = list(training_batches(source, config).as_numpy_iterator())
+        assert len(seen) == 2 * len(tids)
+        for windows, _ in seen:  # each is a cut of one of them
+            heard = np.round(windows[0] * 32768).astype(np.int16).tobytes()
+            assert sum(heard in clip.tobytes() for clip in tracks.values()) == 1
+    source, _ = source_and_config(tone_set, f"with_tids={file}", part="validation")
+    assert whole_tracks(source, 4).tids == ["TRVA00002"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('with_tids=["TRX"]', "with_tids and without_tids leave none of the 24 tracks in .*train"),
+        ("with_tids=none.txt", "model-training.with_tids: none.txt cannot be read: No such file"),
+        ("without_tids=[]", None),
+        ("with_tids=7", "with_tids is 7: allowed is a list of track ids, the path of a text"),
+        ("window=middle", 'window is "middle": allowed is random, centred'),
+        ("interleave=0", "interleave is 0: allowed is a whole number from 1"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_said(tone_set, setting, message):
+    if message is None:
+        assert source_and_config(tone_set, setting)[0].records == 24
+    else:
+        with pytest.raises(UsageError, match=message):
+            source_and_config(tone_set, setting)
+
+
+def test_shards_are_read_side_by_side(tmp_path):
+    write_dataset(tmp_path, {"train": tones(7)}, list(TONES), num_shards=3)  # 3, 2 and 2
+    orders = {
+        1: [0, 3, 6, 1, 4, 2, 5],
+        2: [0, 1, 3, 4, 6, 2, 5],
+        16: [0, 1, 2, 3, 4, 5, 6],
+    }
+    for interleave, order in orders.items():
+        source, _ = source_and_config(tmp_path, f"interleave={interleave}")
+        assert [int(tid[2:]) for tid in read_tags(source)[0]] == order
+
+
+def test_the_default_buffer_stays_under_one_gib():
+    training = Config().training
+    spec = AudioSpec()
+    waveform = 2 * spec.window_samples(training.window_seconds)
+    log_mel = 4 * spec.n_mels * spec.window_frames(training.window_seconds)
+    assert max(waveform, log_mel) * training.shuffle_buffer < 2**30
+
+
+def test_ids_are_read_without_the_audio(tone_set, tmp_path):
+    shards = read_dataset(tone_set).shards("train")
+    assert [shard_tids(shard) for shard in shards] == [
+        [f"TRTR{k:05d}" for k in range(first, 24, 2)] for first in (0, 1)
+    ]
+    other = tmp_path / "other.tfrecord"
+    with tf.io.TFRecordWriter(str(other)) as file:  # another writer's, in another order
+        for tid in (b"TRA", b"TRB" * 100):
+            example = tf.train.Example()
+            example.features.feature["tid"].bytes_list.value.append(tid)
+            example.features.feature["zeit"].float_list.value.extend([1.0] * 1000)
+            file.write(example.SerializeToString())
+    assert shard_tids(str(other)) == ["TRA", "TRB" * 100]
+    data = other.read_bytes()
+    for damaged in (data[:-1], data[:7], data[:12] + b"x" + data[13:], data + b"\0" * 20):
+        other.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"other.tfrecord is damaged \(.*\): build the data set"):
+            shard_tids(str(other))
 
 
 def test_what_does_not_fit_is_a_usage_error(tmp_path):

@@ -10,53 +10,42 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-import os
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.config import Config, Training, select_tags
-from schemas.errors import RunError, UsageError
-from schemas.example import AUDIO, TAGS, TID
+from schemas.audio_spec import WAVEFORM
+from schemas.config import CENTRED, Config, Training
+from schemas.errors import RunError
 from schemas.manifest import Dataset
-from trainer.frontend import clip_floor, log_mel
-from trainer.windows import cut_windows, least_samples, pad_clips
-
-_FULL_SCALE = 32768.0
-_OPEN_SHARDS = 16  # read side by side, so that neighbours in a batch come from several
+from trainer.records import (
+    Source,
+    decode_clip,
+    make_source,
+    parse_record,
+    read_tags,
+    read_tracks,
+    record_reader,
+    stored_cut,
+    stored_length,
+    to_float,
+)
+from trainer.windows import cut_windows
 
 
 def part_source(dataset: Dataset, part: str, config: Config) -> Source:
     """The source of a part of a data set under a filled-in configuration.
 
+    ``with_tids`` and ``without_tids`` choose among its tracks.
+
     Raises
     ------
-    UsageError
-        If a shard is missing, or the tags or the window do not fit.
+    UsageError, RunError
+        As :func:`trainer.records.make_source` does.
     """
-    spec, frontend = dataset.spec, config.model.frontend
-    for shard in dataset.shards(part):
-        if not os.path.isfile(shard):
-            raise UsageError(f"{shard} is missing: the data set is damaged, build it again")
-    names, columns = select_tags(config.tags, dataset.vocabulary)
-    seconds = config.training.window_seconds
-    window = (spec.window_samples if frontend == WAVEFORM else spec.window_frames)(seconds)
-    if window < 1:
-        raise UsageError(f"model-training.window_seconds is {seconds}: that is less than a frame")
-    return Source(
-        shards=dataset.shards(part),
-        records=dataset.records(part),
-        audio_format=dataset.audio_format,
-        spec=spec,
-        frontend=frontend,
-        window=window,
-        names=names,
-        columns=columns,
-        cache_gib=config.training.cache_gib,
-    )
+    return make_source(dataset, dataset.shards(part), config, dataset.records(part))
 
 
 def steps_per_epoch(source: Source, training: Training) -> int:
@@ -69,18 +58,19 @@ def steps_per_epoch(source: Source, training: Training) -> int:
 
 
 def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.data.Dataset:
-    """Shuffled batches of one random window a track, for all epochs.
+    """Shuffled batches of one window a track, for all epochs.
 
-    Every start is equally likely, the last included; a clip of exactly one window is
-    taken whole, a shorter one is padded. Windows are drawn before they are shuffled,
-    so that the buffer holds windows and not clips. What is left of an epoch after its
-    last whole batch is dropped; the next epoch's order leaves out others.
+    A clip of exactly one window is taken whole, a shorter one is padded at its end as
+    evaluation and service do (see :func:`trainer.windows.pad_clips`); where a window
+    lies in a longer one, :func:`window_start` says. Windows are drawn before they are
+    shuffled, so that the buffer holds windows and not clips. What is left of an epoch
+    after its last whole batch is dropped; the next epoch's order leaves out others.
 
     Parameters
     ----------
     source : Source
     config : Config
-        epochs, batch_size, seed, shuffle_buffer and shuffle_labels of its training.
+        epochs, batch_size, seed, window, shuffle_buffer and shuffle_labels of its training.
     first_step : int
         Begin with this step, counted from 0 over all epochs. The same as ``skip``, but
         epochs before it are not read and windows before it are not decoded.
@@ -95,11 +85,12 @@ def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.
     steps = steps_per_epoch(source, training)
     deal = _dealt_tags(source, training.seed) if training.shuffle_labels else None
     kept = read_tracks(source).cache() if source.cached else None
+    read = record_reader(source) if kept is None else lambda shards: kept
     start, done = divmod(first_step, steps)
 
     def epochs(first, end, done=0):
         return tf.data.Dataset.range(first, end).flat_map(
-            lambda number: _epoch(source, training, number, done, kept, deal)
+            lambda number: _epoch(source, training, number, done, read, deal)
         )
 
     batches = epochs(start + bool(done), training.epochs)
@@ -110,7 +101,7 @@ def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.
     return batches.prefetch(tf.data.AUTOTUNE).apply(tf.data.experimental.assert_cardinality(rest))
 
 
-def _epoch(source, training, number, done, kept, deal) -> tf.data.Dataset:
+def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
     """The batches of an epoch after the first `done`, still int16 where the records are."""
     tf.random.set_seed(1)  # of this graph: shuffle() would mix the program's seed in
     batch = min(training.batch_size, source.records)
@@ -120,26 +111,40 @@ def _epoch(source, training, number, done, kept, deal) -> tf.data.Dataset:
     )
 
     def cut(position, track):
-        tid, clip, tags = track if kept else _track(track, source)
         place = tf.random.experimental.stateless_fold_in(key, position)
-        return random_window(clip, source.window, place), deal(tid) if deal else tags
+        tid, window, tags = _window_of(track, source, training.window, place)
+        return window, deal(tid) if deal else tags
 
     if done:  # a place in the order depends on the position alone, whatever is shuffled
         positions = tf.data.Dataset.range(source.records).shuffle(buffer, seed=key[0])
         past = positions.take(done * batch).batch(done * batch).get_single_element()
+        past = tf.scatter_nd(past[:, None], tf.ones_like(past), [source.records]) > 0
 
     def cut_what_is_to_come(position, track):
         if not done:
             return cut(position, track)
         blank = _blank(source)
-        return tf.cond(tf.reduce_any(past == position), lambda: blank, lambda: cut(position, track))
+        return tf.cond(past[position], lambda: blank, lambda: cut(position, track))
 
     order = tf.random.experimental.stateless_shuffle(tf.constant(source.shards), key)
-    tracks = kept or _records(order)
-    windows = tracks.enumerate().map(cut_what_is_to_come, num_parallel_calls=tf.data.AUTOTUNE)
+    tracks = read(order).enumerate()
+    windows = tracks.map(cut_what_is_to_come, num_parallel_calls=tf.data.AUTOTUNE)
     windows = windows.shuffle(buffer, seed=key[0]).skip(done * batch)
     steps = steps_per_epoch(source, training)
     return windows.batch(batch, drop_remainder=True).take(steps - done)
+
+
+def _window_of(track, source: Source, kind: str, seed: tf.Tensor):
+    """Id, window and targets of a track: of its record, or of its cached clip."""
+    tid, clip, tags = track if source.cached else parse_record(track, source)
+    if not source.cached and source.frontend == source.audio_format:
+        start = window_start(stored_length(clip, source), source.window, kind, seed)
+        clip = decode_clip(stored_cut(clip, source, start), source)  # no more than is seen
+    else:
+        clip = clip if source.cached else decode_clip(clip, source)
+        start = window_start(tf.shape(clip)[0], source.window, kind, seed)
+        clip = clip[start : start + source.window]
+    return tid, tf.ensure_shape(clip, [source.window, *clip.shape[1:]]), tags
 
 
 def _blank(source: Source) -> tuple[tf.Tensor, tf.Tensor]:
@@ -150,26 +155,32 @@ def _blank(source: Source) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.zeros(shape, dtype), tf.zeros([len(source.names)], tf.float32)
 
 
-def random_window(clip: tf.Tensor, window: int, seed: tf.Tensor) -> tf.Tensor:
-    """A window of a clip, every start from the first to the last equally likely.
+def window_start(
+    length: tf.Tensor | int, window: int, kind: str, seed: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Where a training window begins in a clip.
 
     Parameters
     ----------
-    clip : tf.Tensor [length, ...]
-        At least a window long.
+    length : int or tf.Tensor, int32 scalar
+        Samples or frames of the clip.
     window : int
-        Samples or frames.
-    seed : tf.Tensor, int [2]
-        Decides the start.
+        Samples or frames of the window.
+    kind : {'random', 'centred'}
+        Every start from the first to the last equally likely; or as much before the
+        window as after it, and one more after it where that does not come out even.
+    seed : tf.Tensor, int [2], optional
+        Decides a random start.
 
     Returns
     -------
-    tf.Tensor [window, ...]
+    tf.Tensor, int32 scalar
+        0 where the clip is not longer than the window.
     """
-    starts = tf.shape(clip)[0] - window + 1
-    start = tf.random.stateless_uniform([], seed, maxval=starts, dtype=tf.int32)
-    cut = clip[start : start + window]
-    return tf.ensure_shape(cut, [window, *clip.shape[1:]])
+    spare = tf.maximum(length - window, 0)
+    if kind == CENTRED:
+        return spare // 2
+    return tf.random.stateless_uniform([], seed, maxval=spare + 1, dtype=tf.int32)
 
 
 def _dealt_tags(source: Source, seed: int):
