@@ -40,6 +40,10 @@ BLOCK = 1 << 21  # samples that are decoded at once: 16 MB of stereo
 IN_MEMORY = 1 << 25  # bytes of a track above which a temporary file takes over
 
 
+class TooLongError(Exception):
+    """A file with more audio than the caller wants."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Track:
     """A decoded file, ready to be cut into windows.
@@ -54,12 +58,15 @@ class Track:
         The same starts in s.
     is_short : bool
         Whether zeros were put behind it to fill one window.
+    duration : float
+        Length of the audio in s, without those zeros.
     """
 
     starts: np.ndarray
     window: int
     seconds: np.ndarray
     is_short: bool
+    duration: float
     _kept: Spool
     _floor: np.float32 | None
 
@@ -107,15 +114,17 @@ class Spool:
         return np.frombuffer(data, self._dtype).reshape(-1, *self._width)
 
 
-def load_track(path: str, info: ModelInfo) -> Track:
+def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = np.inf) -> Track:
     """Decode a file as :func:`beam_pipelines.audio.load_clip` does, in blocks.
 
     Parameters
     ----------
-    path : str
-        A file on this machine.
+    source : str or io.BytesIO
+        A file on this machine, or its content.
     info : ModelInfo
         The model that the windows are for.
+    max_seconds : float
+        Longest audio that is wanted, in s.
 
     Returns
     -------
@@ -127,16 +136,19 @@ def load_track(path: str, info: ModelInfo) -> Track:
         As load_clip does.
     OSError
         If the file cannot be read.
+    TooLongError
+        As soon as more than `max_seconds` have been decoded.
     """
     with contextlib.ExitStack() as stack:
-        stream: BinaryIO = stack.enter_context(open(path, "rb", buffering=0))
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):  # a pipe can be read but once
-            stream = io.BytesIO(stream.read())
+        stream: BinaryIO = source
+        if isinstance(source, str):
+            stream = stack.enter_context(open(source, "rb", buffering=0))
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # read but once: a pipe
+                stream = io.BytesIO(stream.read())
         if stream.seek(0, os.SEEK_END) == 0:
             raise AudioError(Reason.EMPTY_FILE)
         try:
-            return _keep(_samples(stream, info.spec), info)
+            return _keep(_samples(stream, info.spec), info, max_seconds)
         except AudioError as error:
             if error.reason is not Reason.UNDECODABLE:
                 raise
@@ -145,7 +157,7 @@ def load_track(path: str, info: ModelInfo) -> Track:
             frames = intact_frames(data)
             if not frames or frames == data:
                 raise
-        return _keep(_samples(io.BytesIO(frames), info.spec), info)
+        return _keep(_samples(io.BytesIO(frames), info.spec), info, max_seconds)
 
 
 def window_starts(length: int, window: int) -> np.ndarray:
@@ -188,21 +200,21 @@ def _samples(stream: BinaryIO, spec: AudioSpec) -> Iterator[np.ndarray]:
         raise AudioError(Reason.NO_SAMPLES, f"{n_read} samples at {rate} Hz")
 
 
-def _keep(blocks: Iterator[np.ndarray], info: ModelInfo) -> Track:
+def _keep(blocks: Iterator[np.ndarray], info: ModelInfo, max_seconds: float) -> Track:
     """Spool a file's samples, or their spectrogram, and plan its windows."""
     spec, window = info.spec, info.window
     is_log_mel = info.frontend == LOG_MEL
     least = (window - 1) * spec.hop_length if is_log_mel else window
-    is_short = False
+    length = 0
 
     def padded() -> Iterator[np.ndarray]:
-        nonlocal is_short
-        length = 0
+        nonlocal length
         for block in blocks:
             length += len(block)
+            if length > max_seconds * spec.sample_rate:
+                raise TooLongError
             yield block
-        is_short = length < least
-        if is_short:
+        if length < least:
             yield np.zeros(least - length, np.int16)
 
     kept, highest = Spool(), -np.inf
@@ -214,7 +226,8 @@ def _keep(blocks: Iterator[np.ndarray], info: ModelInfo) -> Track:
     floor = np.float32(highest) - np.float32(spec.top_db) if has_floor else None
     starts = window_starts(kept.length, window)
     seconds = starts * (spec.hop_length if is_log_mel else 1) / spec.sample_rate
-    return Track(starts, window, seconds, is_short, kept, floor)
+    duration = length / spec.sample_rate
+    return Track(starts, window, seconds, length < least, duration, kept, floor)
 
 
 def _frames(blocks: Iterator[np.ndarray], spec: AudioSpec) -> Iterator[np.ndarray]:
