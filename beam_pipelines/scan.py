@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     limits = options.limits(args)
     with Progress("list the audio files"):
         listing = list_audio(args.audio_dir)
-    with _work_folder(args.output) as work:
+    with work_folder(args.output) as work:
         pieces = _measure(args.audio_dir, listing, limits, work, beam_options)
         kept, rejects = gather(pieces, len(listing.files))
         write_scan(rejects_path(args.output), rejects)
@@ -106,8 +106,16 @@ def _build_parser() -> ArgumentParser:
 
 
 @contextlib.contextmanager
-def _work_folder(output: str) -> Iterator[str]:
-    """The folder of the pieces, beside the output; only this run writes into it."""
+def work_folder(output: str) -> Iterator[str]:
+    """The folder of the pieces, beside the output; only this run writes into it.
+
+    It goes when it is empty, so a run that ends well deletes its pieces.
+
+    Raises
+    ------
+    UsageError
+        If another run on this machine has it.
+    """
     work = f"{output}.work"
     storage.make_folder(work)
     try:

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from schemas.errors import UsageError
 
 AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg")
 
 
+class Found(NamedTuple):
+    """What the inputs hold.
+
+    Attributes
+    ----------
+    files : list of str
+        Audio files in the order of the inputs, sorted within a directory, each once.
+    ignored : int
+        Other files in the directories.
+    """
+
+    files: list[str]
+    ignored: int
+
+
 def find_audio(inputs: Sequence[str]) -> list[str]:
+    """The files of :func:`find_inputs`."""
+    return find_inputs(inputs).files
+
+
+def find_inputs(inputs: Sequence[str]) -> Found:
     """Audio files named by files and directories.
 
     Parameters
     ----------
     inputs : sequence of str
         Files, taken as they are whatever their suffix, and directories, searched
-        recursively for MP3, WAV, FLAC and OGG files (suffix in any case).
+        recursively for MP3, WAV, FLAC and OGG files (suffix in any case). A name with
+        ``://`` is one of Beam's file systems'.
 
     Returns
     -------
-    list of str
-        Paths in the order of `inputs`, sorted within a directory, each once.
+    Found
 
     Raises
     ------
@@ -30,24 +51,41 @@ def find_audio(inputs: Sequence[str]) -> list[str]:
         If a path does not exist or a directory holds no audio.
     """
     found: dict[str, None] = {}
+    ignored = 0
     for path in inputs:
-        if os.path.isdir(path):
-            files = _walk(path)
-            if not files:
-                kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
-                raise UsageError(f"{path} holds no audio file ({kinds})")
-            found.update(dict.fromkeys(files))
+        if "://" in path:
+            files, others = _list_remote(path)
+        elif os.path.isdir(path):
+            files, others = _walk(path)
         elif os.path.exists(path):
-            found[path] = None
+            files, others = [path], 0
         else:
             raise UsageError(f"{path} does not exist")
-    return list(found)
+        if not files:
+            kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
+            raise UsageError(f"{path} holds no audio file ({kinds})")
+        found.update(dict.fromkeys(files))
+        ignored += others
+    return Found(list(found), ignored)
 
 
-def _walk(root: str) -> list[str]:
+def _list_remote(path: str) -> tuple[list[str], int]:
+    from beam_pipelines import storage  # Beam: only for files elsewhere
+    from beam_pipelines.listing import list_audio
+
+    if storage.size(path) is not None:
+        return [path], 0
+    listing = list_audio(path)
+    names = [file.path for file in listing.files if file.path.lower().endswith(AUDIO_SUFFIXES)]
+    return [storage.join(path, name) for name in names], (
+        listing.ignored + len(listing.files) - len(names)
+    )
+
+
+def _walk(root: str) -> tuple[list[str], int]:
     """Audio files under a directory; every directory is read once, so that a link may loop."""
     real, links = [root], []
-    seen, files = set(), []
+    seen, files, ignored = set(), [], 0
     while real or links:
         # Links last: a directory that also lies in the tree is known by its own path.
         folder = real.pop() if real else links.pop()
@@ -67,5 +105,7 @@ def _walk(root: str) -> list[str]:
                 (links if entry.is_symlink() else real).append(entry.path)
             elif entry.name.lower().endswith(AUDIO_SUFFIXES):
                 files.append(entry.path)
+            else:
+                ignored += 1
         links.sort(reverse=True)
-    return sorted(files)
+    return sorted(files), ignored

@@ -6,68 +6,59 @@ import argparse
 import collections
 import contextlib
 import itertools
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TextIO
+from typing import Any
 
-import numpy as np
-
-from beam_pipelines.audio import load_clip
-from schemas.audio_spec import LOG_MEL, AudioSpec
+from schemas.audio_spec import LOG_MEL
 from schemas.command import ArgumentParser, run_command
-from schemas.errors import RunError, UsageError
-from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
-from serving.inputs import find_audio
+from schemas.errors import UsageError
+from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
+from serving.inputs import AUDIO_SUFFIXES, find_inputs
 from serving.model import load_signature
+from serving.rows import Wanted, check_output, make_row, open_rows
+from serving.stream import Track
+from serving.tagging import Result, open_track, tag_track
 
 BEST = 10  # tags of a file that the terminal shows
-Clip = tuple[str, np.ndarray | None, str | None]  # path, audio, error
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; 1 if there is a file that could not be tagged."""
-    options = parse(argv)
+    options, rest = parse(argv)
+    beam_options = _beam_options(rest)
     model = find_saved_model(options.model)
     info = read_model_info(model)
-    paths = find_audio(options.input)
-    workers = min(len(paths), os.cpu_count() or 1, 8)
-    done = failed = padded = 0
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            # The first clips are decoded while TensorFlow starts.
-            clips = decode_ahead(pool, paths, info.spec, ahead=workers)
-            call = load_signature(model)
-            with json_lines(options.output) as write:
-                for clip in clips:
-                    row = tag_clip(call, clip, options.threshold, options.top)
-                    write(row)
-                    done += 1
-                    failed += row["error"] is not None
-                    padded += row["error"] is None and is_short(clip[1], info)
-                    show(row, done, len(paths))
-    except (KeyboardInterrupt, BrokenPipeError) as error:
-        kept = f"; their lines are in {partial(options.output)}" if options.output and done else ""
-        print(f"\nstopped after {done} of {len(paths)} files{kept}", file=sys.stderr)
-        if isinstance(error, BrokenPipeError):
-            raise
-        return 130
-    if padded:
-        print(
-            f"{padded} of {len(paths)} files are shorter than the model's window "
-            "and were padded with zeros",
-            file=sys.stderr,
-        )
-    if failed:
-        print(f"{failed} of {len(paths)} files could not be tagged", file=sys.stderr)
-    return 1 if failed else 0
+    wanted = Wanted(
+        info.labels, options.threshold, options.top, options.taggram, options.embeddings
+    )
+    if options.output:
+        check_output(options.output, wanted)
+    found = find_inputs(options.input)
+    work = Work(options, model, info, wanted, found.files)
+    if options.output and len(found.files) > 1:
+        work.with_beam(beam_options or _beam_options(["--runner=DirectRunner"]))
+    else:
+        work.here()
+    if found.ignored:
+        kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
+        _say(f"{found.ignored:,} other files ignored ({kinds} are looked for)")
+    return 1 if work.failed else 0
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Options of the command, checked as far as they can be without reading files."""
-    parser = ArgumentParser(prog="python -m serving.predict", description="Tag audio files.")
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our own options, checked as far as they can be without reading files, and the others."""
+    parser = ArgumentParser(
+        prog="python -m serving.predict",
+        description="Tag audio files of any length. With --output and more than one file the "
+        "work is a Beam pipeline: started again with the same command, a killed run does what "
+        "is missing.",
+        epilog="All of Beam's options are taken too: --runner (DirectRunner by default, on every "
+        "core), --direct_num_workers, those of your runner. Exit codes: 0 done, 1 failed or a "
+        "file could not be tagged, 2 wrong arguments or input.",
+    )
     parser.add_argument(
         "--model", required=True, help="job directory of the trainer, or a SavedModel it exported"
     )
@@ -78,120 +69,167 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="PATH",
         help="audio files, and directories to search for MP3, WAV, FLAC and OGG",
     )
-    parser.add_argument("--output", metavar="FILE.jsonl", help="JSON lines, one a file")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the rows, one a file, in the order of the input: FILE.jsonl, FILE.csv (a column a "
+        "tag) or FILE.parquet; without it the best tags are only shown",
+    )
     parser.add_argument("--threshold", type=float, help="leave out tags with a lower score")
     parser.add_argument("--top", type=int, help="leave out all but so many best tags of a file")
-    options = parser.parse_args(argv)
+    parser.add_argument(
+        "--taggram", action="store_true", help="add each window's scores and start to the rows"
+    )
+    parser.add_argument(
+        "--embeddings",
+        action="store_true",
+        help="add the features under the output layer to the rows",
+    )
+    parser.add_argument(
+        "--plot", metavar="DIR", help="draw the best tags over time, DIR/…/NAME.png for each file"
+    )
+    options, rest = parser.parse_known_args(argv)
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise UsageError(f"--threshold is {options.threshold}: scores lie between 0 and 1")
     if options.top is not None and options.top < 1:
         raise UsageError(f"--top is {options.top}: it must be 1 or more")
-    if options.output:
-        folder = os.path.dirname(options.output) or "."
-        is_other = os.path.exists(options.output) and not os.path.isfile(options.output)
-        if is_other or not os.path.isdir(folder):
-            raise UsageError(f"--output {options.output}: a file in a directory that exists")
-    return options
+    if (options.taggram or options.embeddings) and not options.output:
+        raise UsageError("--taggram and --embeddings add to the rows of --output, which is missing")
+    if options.plot and os.path.exists(options.plot) and not os.path.isdir(options.plot):
+        raise UsageError(f"--plot {options.plot}: a directory, made if it is not there")
+    return options, rest
+
+
+def _beam_options(argv: Sequence[str]) -> Any:
+    """Beam's options; None, and no Beam, where none is given."""
+    if not argv:
+        return None
+    from beam_pipelines.runners import parse_options
+
+    return parse_options(argv)
+
+
+class Work:
+    """Tags files, here or with Beam, and keeps account of them."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        model: str,
+        info: ModelInfo,
+        wanted: Wanted,
+        paths: Sequence[str],
+    ) -> None:
+        self.options, self.model, self.info, self.wanted = options, model, info, wanted
+        self.paths = paths
+        self.reasons = collections.Counter[str]()
+        self.done = self.padded = 0
+        self.pictures: Sequence[str] = []
+        if options.plot:
+            from serving.plot import picture_paths
+
+            self.pictures = picture_paths(options.plot, paths)
+
+    @property
+    def failed(self) -> int:
+        """Files that could not be tagged."""
+        return self.reasons.total()
+
+    def here(self) -> None:
+        """Tag the files one by one and show the tags of each at once."""
+        output, n_files = self.options.output, len(self.paths)
+        workers = min(n_files, os.cpu_count() or 1, 8)
+        rows = open_rows(output, self.wanted) if output else contextlib.nullcontext()
+        try:
+            with ThreadPoolExecutor(workers) as pool:
+                # The first files are decoded while TensorFlow starts.
+                tracks = decode_ahead(pool, self.paths, self.info, ahead=workers)
+                call = load_signature(self.model, WINDOWS)
+                with rows as writer:
+                    for path, track in tracks:
+                        row = self._take(path, tag_track(call, track, self.info), writer)
+                        show(row, self.done, n_files)
+        except (KeyboardInterrupt, BrokenPipeError):
+            _say(f"\nstopped after {self.done} of {n_files} files")
+            raise
+        self._summary()
+
+    def with_beam(self, beam_options: Any) -> None:
+        """Tag the files with Beam and write their rows."""
+        from beam_pipelines.progress import Progress
+        from serving.batch import Job, tag_files
+
+        output = self.options.output
+        taggram = self.wanted.taggram or bool(self.pictures)
+        model = self.model if "://" in self.model else os.path.abspath(self.model)
+        job = Job(model, self.info, taggram, self.wanted.embeddings)
+        paths = [path if "://" in path else os.path.abspath(path) for path in self.paths]
+        try:
+            with tag_files(paths, job, output, beam_options) as results:
+                label = "draw and write" if self.pictures else "write"
+                progress = Progress(f"{label}: files", len(paths), lambda: self.done)
+                with progress, open_rows(output, self.wanted) as writer:
+                    for path, result in zip(self.paths, results, strict=True):
+                        self._take(path, result, writer)
+        except KeyboardInterrupt:
+            _say(f"\nstopped; the same command goes on with what is kept in {output}.work")
+            raise
+        print(f"{self.done - self.failed:,} of {self.done:,} files tagged: {output}")
+        self._summary()
+
+    def _take(self, path: str, result: Result, writer: Any) -> dict[str, Any]:
+        """Count a file, write its row and draw it."""
+        row = make_row(path, result, self.wanted)
+        if writer:
+            writer.write(row)
+        if result.error is not None:
+            self.reasons[result.error.split(":")[0]] += 1
+        elif self.pictures:
+            from serving.plot import draw_taggram
+
+            step = self.info.spec.hop_length if self.info.frontend == LOG_MEL else 1
+            seconds = self.info.window * step / self.info.spec.sample_rate
+            draw_taggram(self.pictures[self.done], path, self.info.labels, result, seconds)
+        self.padded += result.is_short
+        self.done += 1
+        return row
+
+    def _summary(self) -> None:
+        if self.padded:
+            _say(
+                f"{self.padded} of {self.done} files are shorter than the model's window "
+                "and were padded with zeros"
+            )
+        if self.failed:
+            why = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
+            _say(f"{self.failed} of {self.done} files could not be tagged: {why}")
 
 
 def decode_ahead(
-    pool: ThreadPoolExecutor, paths: Sequence[str], spec: AudioSpec, ahead: int
-) -> Iterator[Clip]:
-    """Decode clips in threads, in order, never more than `ahead` before they are asked for."""
+    pool: ThreadPoolExecutor, paths: Sequence[str], info: ModelInfo, ahead: int
+) -> Iterator[tuple[str, Track | str]]:
+    """Decode files in threads, in order, never more than `ahead` before they are asked for.
+
+    Yields
+    ------
+    str, Track or str
+        The path and what :func:`serving.tagging.open_track` gives.
+    """
     left = iter(paths)
-    waiting = collections.deque(
-        pool.submit(decode, path, spec) for path in itertools.islice(left, ahead)
-    )
 
-    def clips() -> Iterator[Clip]:
+    def submit(count: int) -> list[tuple[str, Any]]:
+        return [(p, pool.submit(open_track, p, info)) for p in itertools.islice(left, count)]
+
+    waiting = collections.deque(submit(ahead))
+
+    def tracks() -> Iterator[tuple[str, Track | str]]:
         while waiting:
-            clip = waiting.popleft().result()
-            waiting.extend(pool.submit(decode, path, spec) for path in itertools.islice(left, 1))
-            yield clip
+            path, future = waiting.popleft()
+            track = future.result()
+            waiting.extend(submit(1))
+            yield path, track
 
-    return clips()
-
-
-def decode(path: str, spec: AudioSpec) -> Clip:
-    """Audio of a file as the model wants it: float32 [samples] at the rate of `spec`."""
-    try:
-        with open(path, "rb") as stream:
-            return path, load_clip(stream.read(), spec).samples, None
-    except OSError as error:
-        return path, None, error.strerror
-    except Exception as error:  # whatever a broken file does, the others go on
-        return path, None, str(error) or type(error).__name__
-
-
-def is_short(audio: np.ndarray, info: ModelInfo) -> bool:
-    """Whether audio, float32 [samples], does not fill one window of the model."""
-    length = info.spec.n_frames(len(audio)) if info.frontend == LOG_MEL else len(audio)
-    return length < info.window
-
-
-def tag_clip(
-    call: Callable[[np.ndarray], dict[str, Any]],
-    clip: Clip,
-    threshold: float | None,
-    top: int | None,
-) -> dict[str, Any]:
-    """Row of a clip: path, tags from the best down (ties as in the vocabulary), error."""
-    path, audio, error = clip
-    tags = []
-    if error is None:
-        try:
-            outputs = call(audio[np.newaxis])
-            tags = best_tags(outputs["tags"], outputs["scores"][0], threshold, top)
-        except RunError as failure:
-            error = str(failure)
-    return {"path": path, "tags": tags, "error": error}
-
-
-def best_tags(
-    names: Sequence[str], scores: np.ndarray, threshold: float | None = None, top: int | None = None
-) -> list[dict[str, Any]]:
-    """Tags with their scores, the best first, at least `threshold`, at most `top`."""
-    order = np.argsort(-scores, kind="stable")[:top]
-    return [
-        {"tag": names[i], "score": round(float(scores[i]), 6)}
-        for i in order
-        if threshold is None or scores[i] >= threshold
-    ]
-
-
-def partial(output: str) -> str:
-    """Name of an output file while it is written."""
-    return output + ".part"
-
-
-@contextlib.contextmanager
-def json_lines(output: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Give a function that writes rows; the file has its name when the block ends well."""
-    if output is None:
-        yield lambda row: None
-        return
-
-    def write(row: dict[str, Any]) -> None:
-        try:
-            stream.write(json.dumps(row) + "\n")
-            stream.flush()
-        except OSError as error:
-            with contextlib.suppress(OSError):  # it tries to write once more
-                stream.close()
-            raise RunError(
-                f"{partial(output)} cannot be written: {error.strerror}; the lines so far are in it"
-            ) from error
-
-    with _create(partial(output)) as stream:
-        yield write
-    os.replace(partial(output), output)
-
-
-def _create(path: str) -> TextIO:
-    try:
-        return open(path, "w", encoding="utf8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    return tracks()
 
 
 def show(row: dict[str, Any], done: int, total: int) -> None:
@@ -207,6 +245,10 @@ def show(row: dict[str, Any], done: int, total: int) -> None:
     sys.stdout.flush()
     if bar and done < total:
         print(f"{done} of {total} files", end="", file=sys.stderr, flush=True)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

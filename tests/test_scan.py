@@ -267,7 +267,7 @@ def test_bad_arguments_are_one_line_and_leave_nothing(tree, tmp_path):
 
 def test_a_second_scan_of_the_same_output_is_refused(tree, tmp_path):
     output = tmp_path / "audio.parquet"
-    with scan._work_folder(str(output)), pytest.raises(UsageError, match="another run"):
+    with scan.work_folder(str(output)), pytest.raises(UsageError, match="another run"):
         scan.main(["--audio_dir", str(tree), "--output", str(output)])
 
 

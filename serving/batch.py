@@ -1,0 +1,284 @@
+"""Tag many files with Beam: decode, run the model, commit.
+
+The listing is cut into pieces. A worker decodes a piece's files, the model tags their
+windows in batches that never mix pieces, and one table a piece is committed: so a killed
+run goes on with the pieces that are missing, and neither the number of workers nor a kill
+changes a byte. No audio crosses a shuffle: the three steps run as one, a batch at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import storage
+from beam_pipelines.progress import Progress
+from beam_pipelines.runners import make_pipeline, n_cores
+from beam_pipelines.scan import Piece, work_folder
+from schemas.errors import UsageError
+from schemas.saved_model import METADATA, WINDOWS, ModelInfo
+from serving.model import load_signature
+from serving.tagging import (
+    Answer,
+    Batch,
+    Collector,
+    Model,
+    Result,
+    answer,
+    batch_size,
+    open_track,
+    pack,
+)
+
+_FILES_A_PIECE = 64
+_LISTED = pa.schema([("path", pa.binary())])  # a name need not be text
+_NUMBERS = pa.list_(pa.float32())
+_PIECE = pa.schema(
+    [
+        ("error", pa.string()),
+        ("is_short", pa.bool_()),
+        ("scores", _NUMBERS),
+        ("starts", pa.list_(pa.float64())),
+        ("windows", _NUMBERS),  # row by row
+        ("embedding", _NUMBERS),
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What the pieces depend on.
+
+    Attributes
+    ----------
+    model : str
+        Directory of the SavedModel, at a path that every worker sees.
+    info : ModelInfo
+        What it says of itself.
+    taggram, embeddings : bool
+        Whether the windows' scores, and the embeddings, are kept.
+    """
+
+    model: str
+    info: ModelInfo
+    taggram: bool
+    embeddings: bool
+
+
+@contextlib.contextmanager
+def tag_files(
+    paths: Sequence[str], job: Job, output: str, beam_options: PipelineOptions
+) -> Iterator[Iterator[Result]]:
+    """Tag files; what is done is kept in ``OUTPUT.work`` until the block has ended well.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files, at paths that every worker sees.
+    job : Job
+    output : str
+        Where the caller writes; the pieces go beside it.
+    beam_options : PipelineOptions
+        From :func:`beam_pipelines.runners.parse_options`.
+
+    Yields
+    ------
+    iterator of Result
+        In the order of `paths`.
+
+    Raises
+    ------
+    UsageError
+        If the work folder holds pieces of another model, other files or options, or
+        another run has it.
+    RunError
+        If the pipeline fails.
+    """
+    with work_folder(output) as work:
+        pieces = cut(len(paths), work, _plan_id(paths, job))
+        missing = _missing(pieces, work)
+        if missing:
+            _run(paths, job, missing, work, beam_options)
+        yield (result for piece in pieces for result in read_piece(piece.path))
+        for name in storage.list_names(work):
+            storage.delete(storage.join(work, name))
+
+
+def cut(n_files: int, work: str, plan_id: str) -> list[Piece]:
+    """Cut a listing into pieces: 64 files where there are thousands, fewer where not."""
+    step = min(_FILES_A_PIECE, max(4, n_files // 64))
+    return [
+        Piece(
+            storage.join(work, f"piece-{plan_id}-{start:08d}.parquet"),
+            start,
+            min(start + step, n_files),
+        )
+        for start in range(0, n_files, step)
+    ]
+
+
+def _plan_id(paths: Sequence[str], job: Job) -> str:
+    digest = hashlib.md5(json.dumps([job.taggram, job.embeddings]).encode())
+    for name in (METADATA, "saved_model.pb", os.path.join("variables", "variables.index")):
+        # The index has a checksum of every variable.
+        with open(os.path.join(job.model, name), "rb") as stream:
+            digest.update(stream.read())
+    for path in paths:
+        digest.update(os.fsencode(path) + b"\0")
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            digest.update(b"%d %d\0" % (status.st_size, status.st_mtime_ns))
+    return digest.hexdigest()[:12]
+
+
+def _missing(pieces: Sequence[Piece], work: str) -> list[Piece]:
+    ours = {os.path.basename(piece.path) for piece in pieces}
+    there = {name for name in storage.list_names(work) if name.endswith(".parquet")}
+    if any(name.startswith("piece-") for name in there - ours):
+        raise UsageError(
+            f"--output: {work} holds an unfinished run with another model, other files or other "
+            "options; finish that with its own command, or delete the folder"
+        )
+    missing = [piece for piece in pieces if os.path.basename(piece.path) not in there]
+    if len(missing) < len(pieces):
+        done = sum(piece.stop - piece.start for piece in pieces if piece not in missing)
+        print(f"{done:,} files are tagged already", file=sys.stderr)
+    return missing
+
+
+def _run(
+    paths: Sequence[str],
+    job: Job,
+    missing: Sequence[Piece],
+    work: str,
+    beam_options: PipelineOptions,
+) -> None:
+    listing = storage.join(work, "listing.parquet")
+    storage.write_table(listing, pa.table([[os.fsencode(path) for path in paths]], schema=_LISTED))
+    sizes = {os.path.basename(piece.path): piece.stop - piece.start for piece in missing}
+
+    def look() -> int:
+        return sum(sizes.get(name, 0) for name in storage.list_names(work))
+
+    with Progress("tag: files", sum(sizes.values()), look), make_pipeline(beam_options) as pipeline:
+        _ = (
+            pipeline
+            | "Pieces of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
+            | "Spread the pieces" >> beam.Reshuffle()
+            | "Decode and cut into windows" >> beam.ParDo(CutWindows(listing, job.info))
+            | "Run the model" >> RunInference(WindowModel(job.model))
+            | "Commit the pieces" >> beam.ParDo(CommitPiece(job))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class OfPiece:
+    """A batch of windows, or its answer, with the piece that it is of."""
+
+    piece: Piece
+    is_last: bool
+    batch: Batch | Answer
+
+
+class CutWindows(beam.DoFn):
+    """From a piece of the listing to batches of windows, a list of one as the model wants it."""
+
+    def __init__(self, listing: str, info: ModelInfo) -> None:
+        self.listing, self.info = listing, info
+
+    def setup(self) -> None:
+        self.paths = storage.read_table(self.listing)["path"]
+
+    def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece]]:
+        piece = Piece(*element)
+        names = self.paths.slice(piece.start, piece.stop - piece.start).to_pylist()
+        tracks = ((row, open_track(os.fsdecode(name), self.info)) for row, name in enumerate(names))
+        before = None
+        for batch in pack(tracks, batch_size(self.info)):
+            if before is not None:
+                yield [OfPiece(piece, False, before)]
+            before = batch
+        yield [OfPiece(piece, True, before)]
+
+
+class WindowModel(ModelHandler[OfPiece, OfPiece, Model]):
+    """The signature `windows` of a SavedModel, loaded once a process."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def load_model(self) -> Model:
+        return load_signature(self.path, WINDOWS, n_callers=n_cores())
+
+    def run_inference(
+        self,
+        batch: Sequence[OfPiece],
+        model: Model,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[OfPiece]:
+        return [OfPiece(x.piece, x.is_last, answer(model, x.batch)) for x in batch]
+
+    def should_skip_batching(self) -> bool:
+        return True  # the runner's own batches depend on its speed
+
+    def get_num_bytes(self, batch: Sequence[OfPiece]) -> int:
+        return sum(0 if x.batch.windows is None else x.batch.windows.nbytes for x in batch)
+
+
+class CommitPiece(beam.DoFn):
+    """Puts the answers of a piece together and commits its table."""
+
+    def __init__(self, job: Job) -> None:
+        self.taggram, self.embeddings = job.taggram, job.embeddings
+
+    def start_bundle(self) -> None:
+        self.open: dict[Piece, tuple[Collector, dict[int, Result]]] = {}
+
+    def process(self, element: OfPiece) -> Iterator[str]:
+        collector, results = self.open.setdefault(element.piece, (Collector(), {}))
+        results.update(collector.add(element.batch))
+        if not element.is_last:
+            return
+        del self.open[element.piece]
+        rows = [self._row(results[row]) for row in sorted(results)]
+        storage.write_table(element.piece.path, pa.Table.from_pylist(rows, _PIECE))
+        Metrics.counter("predict", "tagged").inc(sum(row["error"] is None for row in rows))
+        Metrics.counter("predict", "failed").inc(sum(row["error"] is not None for row in rows))
+        yield element.piece.path
+
+    def finish_bundle(self) -> None:
+        if self.open:  # a runner that does not run the steps as one
+            raise RuntimeError("the batches of a piece came to several workers")
+
+    def _row(self, result: Result) -> dict[str, Any]:
+        return {
+            "error": result.error,
+            "is_short": result.is_short,
+            "scores": result.scores,
+            "starts": result.starts if self.taggram else [],
+            "windows": result.windows.ravel() if self.taggram else [],
+            "embedding": result.embedding if self.embeddings else [],
+        }
+
+
+def read_piece(path: str) -> Iterator[Result]:
+    """The results that a piece's table holds."""
+    for row in storage.read_table(path).to_pylist():
+        scores = np.array(row["scores"], np.float32)
+        windows = np.array(row["windows"], np.float32).reshape(-1, max(1, len(scores)))
+        starts, embedding = np.array(row["starts"]), np.array(row["embedding"], np.float32)
+        yield Result(row["error"], scores, windows, starts, embedding, row["is_short"])
