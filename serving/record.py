@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +17,11 @@ import soundfile
 from schemas.audio_spec import WAVEFORM
 from schemas.command import ArgumentParser, run_command
 from schemas.errors import RunError, UsageError
-from schemas.saved_model import LITE, ModelInfo, find_saved_model, read_lite_info, read_model_info
+from schemas.saved_model import ModelInfo, find_saved_model, read_lite_info, read_model_info
 from serving.lite_model import load_lite_signature
 from serving.microphone import SILENCE, Microphone, is_clipped, level, model_audio, open_microphone
 from serving.model import load_signature
-from serving.predict import best_tags, is_short
+from serving.rows import best_tags
 
 LONGEST = 600  # s; the whole recording is tagged at once
 QUIET = -60.0  # dBFS under which a microphone is most likely muted
@@ -49,15 +50,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         required=True,
         help="job directory of the trainer, a SavedModel it exported, or a .tflite file",
     )
-    add_options(parser)
     parser.add_argument("--seconds", type=float, default=30.0, help="how long to record")
-    options = parser.parse_args(argv)
-    check_options(options)
-    return options
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that records."""
     parser.add_argument("--device", help="number, or part of the name, of the input device")
     parser.add_argument(
         "--countdown", type=int, default=3, metavar="SECONDS", help="counted before it begins"
@@ -67,15 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="FILE.wav", help="write the recording, as it came")
     parser.add_argument("--top", type=int, default=10, help="how many of the best tags to show")
-
-
-def check_options(options: argparse.Namespace) -> None:
-    """See that what the options ask for can be done.
-
-    Raises
-    ------
-    UsageError
-    """
+    options = parser.parse_args(argv)
     if not 0 < options.seconds <= LONGEST:
         raise UsageError(
             f"--seconds is {options.seconds:g}: it must be more than 0 and at most {LONGEST}"
@@ -89,6 +74,7 @@ def check_options(options: argparse.Namespace) -> None:
         is_other = os.path.exists(options.output) and not os.path.isfile(options.output)
         if not options.output.lower().endswith(".wav") or is_other or not os.path.isdir(folder):
             raise UsageError(f"--output {options.output}: a .wav file in a directory that exists")
+    return options
 
 
 def open_model(path: str) -> tuple[ModelInfo, Callable[[], Call]]:
@@ -99,7 +85,7 @@ def open_model(path: str) -> tuple[ModelInfo, Callable[[], Call]]:
     path : str
         A ``.tflite`` file, a SavedModel or a directory that holds one.
     """
-    if path.endswith(LITE):
+    if os.path.isfile(path):
         return read_lite_info(path), lambda: load_lite_signature(path)
     directory = find_saved_model(path)
     return read_model_info(directory), lambda: load_signature(directory)
@@ -114,7 +100,7 @@ def record(info: ModelInfo, load: Callable[[], Call], options: argparse.Namespac
     load : callable
         Gives the model's serving signature.
     options : argparse.Namespace
-        Those of :func:`add_options`, and ``seconds``.
+        From :func:`parse`.
 
     Returns
     -------
@@ -138,8 +124,9 @@ def record(info: ModelInfo, load: Callable[[], Call], options: argparse.Namespac
     if options.output:
         failures += keep(options.output, pcm, microphone.rate)
     audio = model_audio(pcm, microphone.rate, rate)
-    if is_short(audio, info):
-        print(f"shorter than the model's window of {window_seconds(info):.1f} s: padded with zeros")
+    if len(audio) < window_samples(info):
+        seconds = window_samples(info) / rate
+        print(f"shorter than the model's window of {seconds:.1f} s: padded with zeros")
     outputs = call(audio[np.newaxis])
     print("\n".join(bars(outputs["tags"], outputs["scores"][0], options.top)))
     for failure in failures:
@@ -209,7 +196,7 @@ class Live:
 
     def __init__(self, call: Call, info: ModelInfo, rate: int, top: int) -> None:
         self._call, self._info, self._rate, self._top = call, info, rate, top
-        self._window = round(window_seconds(info) * rate)
+        self._window = round(window_samples(info) / info.spec.sample_rate * rate)
         self._tagged = 0
         self._lines: list[str] = []
 
@@ -240,7 +227,8 @@ class Screen:
         if not sys.stderr.isatty():
             return
         up = f"\033[{self.height}A" if self.height else ""
-        text = "".join(f"\r\033[K{line}\n" for line in lines)
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps would be two
+        text = "".join(f"\r\033[K{line[:width]}\n" for line in lines)
         print(up + text, end="", file=sys.stderr, flush=True)
         self.height = len(lines)
 
@@ -291,10 +279,9 @@ def keep(path: str, pcm: np.ndarray, rate: int) -> list[str]:
     return []
 
 
-def window_seconds(info: ModelInfo) -> float:
-    """Length of a model's window in s."""
-    step = 1 if info.frontend == WAVEFORM else info.spec.hop_length
-    return info.window * step / info.spec.sample_rate
+def window_samples(info: ModelInfo) -> int:
+    """Samples that fill one window of a model: as many centred frames, with log-mel ones."""
+    return info.window if info.frontend == WAVEFORM else (info.window - 1) * info.spec.hop_length
 
 
 if __name__ == "__main__":
