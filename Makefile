@@ -60,6 +60,7 @@ model: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.train_step
+	@$(BIN)/python -m tests.benchmarks.input
 	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
 
 clean:
