@@ -15,7 +15,14 @@ import uvicorn
 
 from schemas.command import ArgumentParser, run_command
 from schemas.errors import UsageError
-from schemas.saved_model import TAGGRAM, find_saved_model, read_model_info
+from schemas.saved_model import (
+    LITE,
+    WINDOWS,
+    find_saved_model,
+    read_lite_info,
+    read_model_info,
+)
+from serving.lite_model import load_lite_signature
 from serving.model import load_signature
 from serving.web_app import MEGABYTE, Limits, make_app
 
@@ -23,15 +30,19 @@ from serving.web_app import MEGABYTE, Limits, make_app
 def main(argv: Sequence[str]) -> int:
     """Load the model and serve the page until Ctrl-C, which is the good end: 0."""
     options = parse(argv)
-    directory = find_saved_model(options.model)
-    info = read_model_info(directory)
+    if options.model.endswith(LITE):
+        path, load = options.model, load_lite_signature
+        info = read_lite_info(path)
+    else:
+        path, load = find_saved_model(options.model), load_signature
+        info = read_model_info(path)
     limits = Limits(round(options.max_size * MEGABYTE), options.max_seconds)
     if not options.verbose:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     with listen(options.host, options.port) as listener:
         try:
-            print(f"loading {directory} …", flush=True)
-            app = make_app(load_signature(directory, TAGGRAM), info, limits, options.host)
+            print(f"loading {path} …", flush=True)
+            app = make_app(load(path, WINDOWS), info, limits, options.host)
             settings = uvicorn.Config(
                 app,
                 log_config=None,
@@ -55,7 +66,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="python -m serving.web", description="Serve a local page that tags audio."
     )
     parser.add_argument(
-        "--model", required=True, help="job directory of the trainer, or a SavedModel it exported"
+        "--model",
+        required=True,
+        help="job directory of the trainer, a SavedModel it exported, or a .tflite file",
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen at; this one is for this machine"

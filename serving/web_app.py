@@ -12,7 +12,6 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import soundfile
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -23,13 +22,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from beam_pipelines.audio import AudioError, load_clip
-from beam_pipelines.mpeg import intact_frames
+from beam_pipelines.audio import AudioError
 from schemas.audio_spec import LOG_MEL
-from schemas.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
-from serving.predict import best_tags, is_short
+from serving.rows import Wanted, make_row
+from serving.stream import TooLongError, load_track
+from serving.tagging import Model, tag_track
 
 PAGE = pathlib.Path(__file__).parent / "page"
 FILES = {
@@ -86,32 +85,30 @@ class Refusal(Exception):
         self.status = status
 
 
-def make_app(
-    call: Callable[[np.ndarray], dict[str, Any]], info: ModelInfo, limits: Limits, host: str
-) -> ASGIApp:
+def make_app(model: Model, info: ModelInfo, limits: Limits, host: str) -> ASGIApp:
     """The page and its two addresses, ``/about`` and ``/tag``.
 
     Parameters
     ----------
-    call : callable
-        The model's taggram signature, see :func:`serving.model.load_signature`.
+    model : callable
+        The signature `windows`, see :func:`serving.model.load_signature`.
     info : ModelInfo
-        The model.
+        What the model is.
     limits : Limits
         What a request may hold.
     host : str
         The host that the server was told to listen at.
     """
-    model, bodies = asyncio.Semaphore(1), asyncio.Semaphore(BODIES)
+    turn, bodies = asyncio.Semaphore(1), asyncio.Semaphore(BODIES)
 
     async def tag(request: Request) -> Response:
         async with bodies:
-            data = await read_body(request, limits.size)
-            async with model:
+            file = await read_body(request, limits.size)
+            async with turn:
                 if await request.is_disconnected():
                     raise ClientDisconnect
                 try:
-                    answer = await run_in_threadpool(tag_audio, data, call, info, limits)
+                    answer = await run_in_threadpool(tag_audio, file, model, info, limits)
                 except Refusal:
                     raise
                 except Exception as error:  # whatever a file does, the server goes on
@@ -211,7 +208,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> io.BytesIO:
     """The audio of a request; it is kept in memory and nowhere else.
 
     Raises
@@ -223,40 +220,34 @@ async def read_body(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise too_large
-    data = bytearray()
+    file = io.BytesIO()
     async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
+        file.write(chunk)
+        if file.tell() > limit:
             raise too_large
-    return bytes(data)
+    return file
 
 
-def tag_audio(
-    data: bytes,
-    call: Callable[[np.ndarray], dict[str, Any]],
-    info: ModelInfo,
-    limits: Limits,
-) -> dict[str, Any]:
+def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -> dict[str, Any]:
     """Tags of a file, of the whole and of its windows.
 
     Parameters
     ----------
-    data : bytes
+    file : io.BytesIO
         A whole file.
-    call : callable
-        The model's taggram signature, see :func:`serving.model.load_signature`.
+    model : callable
+        The signature `windows`, see :func:`serving.model.load_signature`.
     info : ModelInfo
-        The model.
+        What the model is.
     limits : Limits
         The longest audio.
 
     Returns
     -------
     dict
-        JSON values: ``tags``, the best first, each with ``tag`` and ``score``, the mean
-        over the windows; ``windows``, a list of scores for each window in the order of
-        ``tags``; ``starts`` of the windows and the ``window``'s and the audio's
-        ``duration`` in s; ``padded``, whether the audio is shorter than a window.
+        JSON values: ``tags``, ``starts`` and ``taggram`` of all tags as in the rows of
+        :func:`serving.rows.make_row`; length of a ``window`` and ``duration`` of the audio
+        in s; ``padded``, whether the audio is shorter than a window.
 
     Raises
     ------
@@ -264,48 +255,33 @@ def tag_audio(
         413 if the audio is too long, 400 if it cannot be decoded, 500 if the model fails.
     """
     try:
-        check_length(audio_seconds(data), limits.seconds)
-        clip = load_clip(data, info.spec)
-        check_length(clip.duration, limits.seconds)  # headers may say less
-        outputs = call(clip.samples[np.newaxis])
+        if claimed_seconds(file) > limits.seconds:  # said before anything is decoded
+            raise TooLongError
+        track = load_track(file, info, limits.seconds)
+    except TooLongError as error:
+        raise Refusal(
+            413, f"The audio is longer than {limits.seconds:g} s (--max_seconds)."
+        ) from error
     except AudioError as error:
         raise Refusal(400, _SENTENCES.get(error.reason, _NO_AUDIO)) from error
-    except RunError as error:
-        raise Refusal(500, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-    windows = outputs["scores"][0]
-    tags = best_tags(outputs["tags"], windows.mean(axis=0))
-    order = [outputs["tags"].index(best["tag"]) for best in tags]
+    result = tag_track(model, track, info)
+    if result.error is not None:
+        raise Refusal(500, f"The audio could not be tagged: {result.error}.")
+    row = make_row("", result, Wanted(info.labels, taggram=True))
     step = info.spec.hop_length if info.frontend == LOG_MEL else 1
     return {
-        "tags": tags,
-        "windows": windows[:, order].astype(float).round(6).tolist(),
-        "starts": outputs["starts"].astype(float).round(6).tolist(),
+        **{key: row[key] for key in ("tags", "starts", "taggram")},
         "window": info.window * step / info.spec.sample_rate,
-        "duration": clip.duration,
-        "padded": is_short(clip.pcm, info),
+        "duration": track.duration,
+        "padded": track.is_short,
     }
 
 
-def audio_seconds(data: bytes) -> float:
-    """Length in s that decoding would come to, from the headers of a file; 0 if they say none."""
-    for part in (bytes, intact_frames):
-        try:
-            with soundfile.SoundFile(io.BytesIO(part(data))) as file:
-                return file.frames / file.samplerate
-        except (soundfile.SoundFileError, RuntimeError):
-            continue  # decoding says what is wrong
-    return 0.0
-
-
-def check_length(seconds: float, limit: float) -> None:
-    """Refuse audio that is too long (413)."""
-    if seconds > limit:
-        raise Refusal(
-            413,
-            f"The audio is {minutes(seconds)} long, more than {minutes(limit)} (--max_seconds).",
-        )
-
-
-def minutes(seconds: float) -> str:
-    """A length of time in words."""
-    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds / 60:,.1f} min"
+def claimed_seconds(file: io.BytesIO) -> float:
+    """Length in s by the file's headers; 0 if they say none."""
+    file.seek(0)
+    try:
+        with soundfile.SoundFile(file) as source:
+            return source.frames / source.samplerate
+    except (soundfile.SoundFileError, RuntimeError):
+        return 0.0

@@ -93,7 +93,7 @@ function draw() {
   follow();
 }
 
-const rows = () => shown().map((_, row) => result.windows.map((scores) => scores[row]));
+const rows = () => result.taggram.slice(0, shown().length).map(({ scores }) => scores);
 
 function drawPicture() {
   if (document.body.dataset.state !== "done") return;
@@ -135,7 +135,7 @@ function drawTable(tags, scores) {
 function follow() {
   if (!result) return;
   const column = columnAt(result.edges, player.currentTime);
-  const scores = result.windows[column];
+  const scores = result.taggram.map((row) => row.scores[column]);
   const best = scores.map((_, k) => k).sort((a, b) => scores[b] - scores[a]).slice(0, NOW);
   $("head").style.left = `${100 * Math.min(1, player.currentTime / result.duration)}%`;
   [...$("rows").children].forEach((row, k) => row.classList.toggle("now", best.includes(k)));
@@ -164,7 +164,7 @@ function hover(event) {
   $("tip").hidden = !at;
   if (!at) return;
   const column = columnAt(result.edges, at.seconds);
-  const score = result.windows[column][at.row].toFixed(2);
+  const score = result.taggram[at.row].scores[column].toFixed(2);
   const tip = $("tip");
   tip.textContent = `${result.tags[at.row].tag} · ${span(column)} · ${score}`;
   const right = $("canvas").clientWidth - tip.offsetWidth;
