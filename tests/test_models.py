@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.errors import UsageError
-from tests import numpy_models
+from tests import jax_models, numpy_models
 from trainer.layers import Standardise
 from trainer.models import MODELS, build_model, model_options
 
@@ -244,3 +246,24 @@ def test_models_are_keras_and_nothing_below_it():
     for source in sources:
         with open(source, encoding="utf8") as stream:
             assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", stream.read(), re.M)
+
+
+def test_every_model_gives_the_same_under_jax(tmp_path):
+    assert {(name, frontend) for name, frontend, _ in jax_models.CASES.values()} == {
+        (name, frontend) for name in MODELS for frontend in MODELS[name].frontends
+    }
+    rng, expected = np.random.default_rng(2), {}
+    for case, (_, frontend, _) in jax_models.CASES.items():
+        model, both = jax_models.build(case)
+        randomise(model)
+        shape = (2, *model.input_shape[1:])
+        windows = rng.normal(0, 0.1 if frontend == WAVEFORM else 1, shape).astype(np.float32)
+        expected[case] = [np.asarray(each) for each in both(windows, training=False)]
+        weights = {f"weight{k}": each for k, each in enumerate(model.get_weights())}
+        np.savez(tmp_path / f"{case}.npz", windows=windows, **weights)
+    subprocess.run([sys.executable, "-m", "tests.jax_models", str(tmp_path)], check=True)
+    for case, (scores, embeddings) in expected.items():
+        found = np.load(tmp_path / f"{case}-jax.npz")
+        assert np.abs(found["scores"] - scores).max() < 1e-4
+        assert np.abs(found["embeddings"] - embeddings).max() < 1e-4 * np.abs(embeddings).max()
+        assert np.sum((scores > 0.02) & (scores < 0.98)) >= 8  # the sigmoid is not saturated
