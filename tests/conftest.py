@@ -45,6 +45,21 @@ def mini(fixtures_dir, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def small_models(tmp_path_factory) -> dict[str, pathlib.Path]:
+    """Untrained models by front end: SavedModels with LiteRT beside them; not to be changed."""
+    from tests.test_export import WINDOWS, shared_tagger
+    from trainer.export import export_saved_model
+    from trainer.lite import export_lite
+
+    folder = tmp_path_factory.mktemp("models")
+    directories = {frontend: folder / frontend for frontend in WINDOWS}
+    for frontend, directory in directories.items():
+        export_saved_model(shared_tagger(frontend)[0], str(directory))
+        export_lite(str(directory))
+    return directories
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium."""
     from tests.browser import find_chromium

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import UsageError
-from schemas.saved_model import METADATA, read_model_info
+from schemas.saved_model import METADATA, read_lite_info, read_model_info
 from tests.test_models import randomise
 from trainer.export import export_saved_model, load_tagger, main
 from trainer.models import build_model
@@ -345,6 +345,8 @@ def test_the_command_exports_a_checkpoint_of_a_job(tmp_path, command):
     loaded = load_tagger(str(tmp_path / "deep" / "1"))
     assert (loaded.info.labels, loaded.info.window) == (LABELS, 40)
     assert (loaded.info.spec, loaded.info.licence) == (SPEC, "CC BY 4.0")
+    assert sorted(os.listdir(tmp_path / "deep")) == ["1", "1.tflite"]
+    assert read_lite_info(str(tmp_path / "deep" / "1.tflite")) == loaded.info
     np.testing.assert_allclose(
         loaded.serve(audio)["scores"], best.serve(audio)["scores"], atol=1e-6
     )
