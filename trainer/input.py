@@ -260,3 +260,18 @@ def whole_tracks(source: Source, batch_size: int) -> WholeTracks:
         np.array(counts, np.int64),
         windows.batch(batch_size).map(to_float).prefetch(tf.data.AUTOTUNE),
     )
+
+
+def window_tracks(batches: tf.data.Dataset) -> WholeTracks:
+    """Windows of one's own as tracks of a single window each.
+
+    Parameters
+    ----------
+    batches : tf.data.Dataset of (windows, tags)
+        float32 [batch, window, ...] and [batch, targets], finite and in a fixed order.
+    """
+    tags = [tags for _, tags in batches.as_numpy_iterator()]
+    truth = np.concatenate([np.zeros((0, batches.element_spec[1].shape[1])), *tags]) > 0
+    tids = [str(k) for k in range(len(truth))]
+    counts = np.ones(len(truth), np.int64)
+    return WholeTracks(tids, truth, counts, batches.map(lambda windows, tags: windows))
