@@ -6,6 +6,7 @@ Nothing of the trainer is imported; TensorFlow is, but only when a model is load
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -66,7 +67,9 @@ def load_signature(
             # Through the model: a signature alone does not keep its variables alive.
             outputs = model.signatures[name](**{argument: tf.constant(values)})
         except tf.errors.OpError as error:
-            raise RunError(f"the model fails: {' '.join(error.message.split())}") from error
+            # The operation's number differs from process to process.
+            message = re.sub(r"\s*\[Op:\w+\]$", "", " ".join(error.message.split()))
+            raise RunError(f"the model fails: {message}") from error
         values = {key: value.numpy() for key, value in outputs.items()}
         values["tags"] = [tag.decode() for tag in values["tags"]]
         return values

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         work.here()
     if found.ignored:
         kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
-        _say(f"{found.ignored:,} other files ignored ({kinds} are looked for)")
+        _say(f"other files ignored: {found.ignored:,} (only {kinds} are looked for)")
     return 1 if work.failed else 0
 
 

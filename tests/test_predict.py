@@ -1,8 +1,8 @@
 """serving.predict with real SavedModels: which files, what rows, what happens to bad ones."""
 
 import json
-import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,38 +11,36 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from beam_pipelines.audio import load_clip
-from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.errors import RunError, UsageError
 from schemas.saved_model import METADATA, ModelInfo
 from serving import predict
-from serving.inputs import find_audio
+from serving.inputs import find_audio, find_inputs
 from serving.model import load_signature
 from tests.conftest import ROOT
 
 SPEC = AudioSpec(sample_rate=8000)
-TAGS = ["loud", "quiet", "long", "café"]
+INFO = ModelInfo(["loud", "quiet", "half", "café"], SPEC, WAVEFORM, window=8000, model={})
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    """A job directory whose model says how loud and how long (of 2 s) the audio is."""
+    """A job directory whose model says how loud each second is."""
     import tensorflow as tf
 
     class Level(tf.Module):
         def __init__(self):
             super().__init__()
-            self.rate = tf.Variable(float(SPEC.sample_rate))
+            self.one = tf.Variable(1.0)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "audio")])
-        def serve(self, audio):
-            peak = tf.reduce_max(tf.abs(audio), axis=1)
-            length = tf.cast(tf.shape(audio)[1], tf.float32) / (2 * self.rate) * tf.ones_like(peak)
-            scores = tf.stack([peak, 1 - peak, length, length], axis=1)
-            return {"scores": scores, "tags": tf.constant(TAGS)}
+        @tf.function(input_signature=[tf.TensorSpec([None, 8000], tf.float32, "windows")])
+        def windows(self, windows):
+            peak = tf.reduce_max(tf.abs(windows), axis=1)
+            scores = tf.stack([peak, self.one - peak, peak / 2, peak / 2], axis=1)
+            embeddings = tf.stack([peak, 10 * peak], axis=1)
+            return {"scores": scores, "embeddings": embeddings, "tags": tf.constant(INFO.labels)}
 
     folder = tmp_path_factory.mktemp("job")
     save(Level(), folder / "export" / "1")
@@ -50,13 +48,12 @@ def job(tmp_path_factory):
 
 
 def save(model, folder):
-    """Write a module with a method `serve` as trainer.export writes a tagger."""
+    """Write a module with a method `windows` as trainer.export writes a tagger."""
     import tensorflow as tf
 
-    tf.saved_model.save(model, str(folder), signatures={"serving_default": model.serve})
-    info = ModelInfo(labels=TAGS, spec=SPEC, frontend=WAVEFORM, window=8000, model={})
+    tf.saved_model.save(model, str(folder), signatures={"windows": model.windows})
     (folder / METADATA).parent.mkdir()
-    (folder / METADATA).write_text(json.dumps(info.to_json()))
+    (folder / METADATA).write_text(json.dumps(INFO.to_json()))
 
 
 def tone(path, peak=0.5, seconds=1.0, rate=8000, channels=1):
@@ -82,61 +79,56 @@ def rows_of(file):
 def test_rows_and_table(job, tmp_path, capsys):
     quiet_clip = tone(tmp_path / "in" / "quiet.wav", peak=0.25)
     loud_clip = tone(tmp_path / "in" / "b" / "loud.flac", peak=0.75, seconds=1.5)
+    shown = [
+        str(loud_clip),
+        *("  0.750  loud", "  0.375  half", "  0.375  café", "  0.250  quiet"),
+        str(quiet_clip),
+        *("  0.750  quiet", "  0.250  loud", "  0.125  half", "  0.125  café"),
+    ]
+    code, out, err = run(job, capsys, "--input", tmp_path / "in")
+    assert (code, out.splitlines(), err) == (0, shown, "")
     output = tmp_path / "rows.jsonl"
-    code, out, err = run(job, capsys, "--input", tmp_path / "in", "--output", output)
-    assert (code, err) == (0, "")
+    code, out, err = run(job, capsys, "--input", loud_clip, "--output", output)
+    assert (code, out.splitlines(), err) == (0, shown[:5], "")
     assert rows_of(output) == [
         {
             "path": str(loud_clip),
             "tags": [
                 {"tag": "loud", "score": 0.75},
-                {"tag": "long", "score": 0.75},
-                {"tag": "café", "score": 0.75},
+                {"tag": "half", "score": 0.375},
+                {"tag": "café", "score": 0.375},
                 {"tag": "quiet", "score": 0.25},
             ],
             "error": None,
-        },
-        {
-            "path": str(quiet_clip),
-            "tags": [
-                {"tag": "quiet", "score": 0.75},
-                {"tag": "long", "score": 0.5},
-                {"tag": "café", "score": 0.5},
-                {"tag": "loud", "score": 0.25},
-            ],
-            "error": None,
-        },
-    ]
-    assert out.splitlines() == [
-        str(loud_clip),
-        *("  0.750  loud", "  0.750  long", "  0.750  café", "  0.250  quiet"),
-        str(quiet_clip),
-        *("  0.750  quiet", "  0.500  long", "  0.500  café", "  0.250  loud"),
+        }
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "rows.jsonl"]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_formats_go_through_the_writers_function(job, tmp_path, capsys, suffix):
-    clip = tone(tmp_path / f"clip.{suffix}", peak=0.6, rate=44100, channels=2)
+    clip = tone(tmp_path / f"clip.{suffix}", peak=0.6, seconds=2.3, rate=44100, channels=2)
     samples = load_clip(clip.read_bytes(), SPEC).samples
-    assert 0.5 < np.abs(samples).max() < 0.7
-    run(job, capsys, "--input", clip, "--output", tmp_path / "rows.jsonl")
+    run(job, capsys, "--input", clip, "--output", tmp_path / "rows.jsonl", "--taggram")
     (row,) = rows_of(tmp_path / "rows.jsonl")
-    scores = {entry["tag"]: entry["score"] for entry in row["tags"]}
-    assert scores["loud"] == pytest.approx(np.abs(samples).max(), abs=1e-6)
-    assert scores["long"] == pytest.approx(len(samples) / 16000, abs=1e-6)
+    starts = [0, 8000, len(samples) - 8000]
+    peaks = [np.abs(samples[start : start + 8000]).max() for start in starts]
+    assert min(peaks) > 0.5
+    assert row["starts"] == pytest.approx([start / 8000 for start in starts], abs=1e-3)
+    assert row["taggram"][0]["tag"] == "loud"
+    assert row["taggram"][0]["scores"] == pytest.approx(peaks, abs=1e-6)
+    assert row["tags"][0]["score"] == pytest.approx(np.mean(peaks), abs=1e-6)
 
 
 def test_limits(job, tmp_path, capsys):
     clip = tone(tmp_path / "clip.wav", peak=0.25)
     output = tmp_path / "rows.jsonl"
-    run(job, capsys, "--input", clip, "--output", output, "--threshold", 0.5)
-    assert [tag["tag"] for tag in rows_of(output)[0]["tags"]] == ["quiet", "long", "café"]
+    run(job, capsys, "--input", clip, "--output", output, "--threshold", 0.26)
+    assert [tag["tag"] for tag in rows_of(output)[0]["tags"]] == ["quiet"]
     run(job, capsys, "--input", clip, "--output", output, "--top", 1)
     assert [tag["tag"] for tag in rows_of(output)[0]["tags"]] == ["quiet"]
-    run(job, capsys, "--input", clip, "--output", output, "--top", 3, "--threshold", 0.6)
-    assert [tag["tag"] for tag in rows_of(output)[0]["tags"]] == ["quiet"]
+    run(job, capsys, "--input", clip, "--output", output, "--top", 3, "--threshold", 0.25)
+    assert [tag["tag"] for tag in rows_of(output)[0]["tags"]] == ["quiet", "loud"]
 
 
 def test_short_audio_is_said(job, tmp_path, capsys):
@@ -147,11 +139,8 @@ def test_short_audio_is_said(job, tmp_path, capsys):
     assert code == 1
     assert err.splitlines() == [
         "2 of 5 files are shorter than the model's window and were padded with zeros",
-        "1 of 5 files could not be tagged",
+        "1 of 5 files could not be tagged: empty_file 1",
     ]
-    log_mel = ModelInfo([], SPEC, LOG_MEL, window=16, model={})
-    assert predict.is_short(np.zeros(15 * SPEC.hop_length - 1, np.float32), log_mel)
-    assert not predict.is_short(np.zeros(15 * SPEC.hop_length, np.float32), log_mel)
 
 
 def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
@@ -160,64 +149,75 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     (folder / "b.mp3").write_bytes(b"")
     (folder / "c.mp3").write_text("this is no audio")
     (folder / "d.ogg").symlink_to(tmp_path / "nowhere.ogg")
-    code, out, err = run(job, capsys, "--input", folder, "--output", tmp_path / "rows.jsonl")
+    (folder / "notes.txt").write_text("no audio either")
+    code, out, err = run(job, capsys, "--input", folder)
     assert code == 1
-    assert err == "3 of 5 files could not be tagged\n"
-    rows = rows_of(tmp_path / "rows.jsonl")
-    assert [os.path.basename(row["path"]) for row in rows] == [
-        "a.wav",
-        "b.mp3",
-        "c.mp3",
-        "d.ogg",
-        "e.wav",
+    assert err.splitlines() == [
+        "3 of 5 files could not be tagged: empty_file 1, undecodable 1, unreadable 1",
+        "other files ignored: 1 (only mp3, wav, flac, ogg are looked for)",
     ]
-    assert [row["path"] for row in rows if row["error"] is None] == list(map(str, good))
-    assert [bool(row["tags"]) for row in rows] == [True, False, False, False, True]
-    assert rows[1]["error"] == "empty_file"
-    assert rows[2]["error"].startswith("undecodable")
-    assert rows[3]["error"] == "No such file or directory"
-    assert "  error: No such file or directory" in out.splitlines()
+    errors = [line for line in out.splitlines() if line.startswith("  error: ")]
+    assert errors == [
+        "  error: empty_file",
+        "  error: undecodable: no format that libsndfile reads",
+        "  error: unreadable: No such file or directory",
+    ]
+    names = [line for line in out.splitlines() if not line.startswith(" ")]
+    assert names == [str(folder / name) for name in ("a.wav", "b.mp3", "c.mp3", "d.ogg", "e.wav")]
+    assert [str(path) for path in good] == [names[0], names[4]]
+    output = tmp_path / "rows.jsonl"
+    assert run(job, capsys, "--input", folder / "c.mp3", "--output", output)[0] == 1
+    assert rows_of(output) == [{"path": names[2], "tags": [], "error": errors[1][9:]}]
 
 
 def test_a_model_that_fails_on_a_clip_is_a_line_too(tmp_path, capsys):
     import tensorflow as tf
 
     class Picky(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "audio")])
-        def serve(self, audio):
-            tf.debugging.assert_less(tf.shape(audio)[1], 12000, message="too long")
-            return {"scores": audio[:, :1], "tags": tf.constant(["first"])}
+        @tf.function(input_signature=[tf.TensorSpec([None, 8000], tf.float32, "windows")])
+        def windows(self, windows):
+            tf.debugging.assert_less(tf.reduce_max(windows), 0.6, message="too loud")
+            score = tf.reduce_max(windows, axis=1, keepdims=True)
+            scores = tf.repeat(score, 4, axis=1)
+            return {"scores": scores, "embeddings": score, "tags": tf.constant(INFO.labels)}
 
     save(Picky(), tmp_path / "1")
-    clips = [tone(tmp_path / "long.wav", seconds=2), tone(tmp_path / "short.wav", seconds=1)]
-    code, _, _ = run(tmp_path, capsys, "--input", *clips, "--output", tmp_path / "rows.jsonl")
-    long, short = rows_of(tmp_path / "rows.jsonl")
-    assert code == 1
-    assert "too long" in long["error"] and "\n" not in long["error"]
-    assert short == {"path": str(clips[1]), "tags": [{"tag": "first", "score": 0}], "error": None}
+    for name, peak in (("a", 0.25), ("b", 0.75), ("c", 0.5)):
+        tone(tmp_path / f"{name}.wav", peak, seconds=1.5)
+    (tmp_path / "d.wav").touch()
+    code, out, _ = run(tmp_path, capsys, "--input", tmp_path, "--top", 1)
+    lines = out.splitlines()
+    assert code == 1 and len(lines) == 8
+    assert "too loud" in lines[3]
+    # In one batch with others, too.
+    output = tmp_path / "rows.jsonl"
+    code, _, err = run(tmp_path, capsys, "--input", tmp_path, "--top", 1, "--output", output)
+    assert "2 of 4 files could not be tagged: empty_file 1, model_failed 1" in err
+    rows = rows_of(output)
+    assert [[tag["score"] for tag in row["tags"]] for row in rows] == [[0.25], [], [0.5], []]
+    assert rows[1]["error"].startswith("model_failed: ") and "too loud" in rows[1]["error"]
+    assert f"  error: {rows[1]['error']}" == lines[3]
 
 
 def test_as_a_user_runs_it(job, tmp_path, command):
     """With a file whose name is no text, as disks from elsewhere hold them."""
     name = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
-    tone(tmp_path / "clip.wav").rename(os.fsdecode(name))
+    tone(tmp_path / "clip.wav", peak=0.75).rename(os.fsdecode(name))
     output = tmp_path / "rows.jsonl"
     result = command(
         "serving.predict", "--model", job, "--input", tmp_path, "--output", output, "--top", 1
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == f"{tmp_path}/caf\\udce9.wav\n  0.500  loud\n"
+    assert result.stdout == f"{tmp_path}/caf\\udce9.wav\n  0.750  loud\n"
     assert os.fsencode(rows_of(output)[0]["path"]) == name
 
 
-def test_control_c_keeps_what_was_done(job, tmp_path):
+def test_control_c_without_an_output(job, tmp_path):
     clip = tone(tmp_path / "in" / "0000.wav")
     for i in range(1, 4000):
         os.link(clip, tmp_path / "in" / f"{i:04}.wav")
-    output = tmp_path / "rows.jsonl"
-    arguments = ["--model", job, "--input", tmp_path / "in", "--output", output]
     process = subprocess.Popen(
-        [sys.executable, "-m", "serving.predict", *map(str, arguments)],
+        [sys.executable, "-m", "serving.predict", "--model", job, "--input", tmp_path / "in"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -228,12 +228,8 @@ def test_control_c_keeps_what_was_done(job, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert not output.exists()
-    rows = rows_of(tmp_path / "rows.jsonl.part")
-    assert 4 <= len(rows) < 4000
-    assert err.strip() == (
-        f"stopped after {len(rows)} of 4000 files; their lines are in {output}.part"
-    )
+    done = re.fullmatch(r"stopped after (\d+) of 4000 files\nstopped", err.strip())
+    assert 4 <= int(done[1]) < 4000
 
 
 def test_a_full_disk_is_one_line(job, tmp_path):
@@ -258,11 +254,16 @@ def test_bad_arguments(job, tmp_path, capsys):
         "1 or more": ["--input", clip, "--top", 0],
         "a directory that exists": ["--input", clip, "--output", tmp_path / "no" / "rows.jsonl"],
         "a file in": ["--input", clip, "--output", "/dev/null"],
+        ".jsonl, .csv, .parquet": ["--input", clip, "--output", tmp_path / "rows.txt"],
+        "CSV has one cell": ["--input", clip, "--taggram", "--output", tmp_path / "rows.csv"],
+        "a directory, made": ["--input", clip, "--plot", clip],
         "--input": [],
-        "unrecognized arguments: --tpo": ["--input", clip, "--tpo", 3],
+        "unknown option --tpo": ["--input", clip, "--tpo", 3],
     }.items():
         with pytest.raises(UsageError, match=message):
             run(job, capsys, "--output", output, *arguments)
+    with pytest.raises(UsageError, match="--output, which is missing"):
+        run(job, capsys, "--input", clip, "--taggram")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.wav", "empty"]
 
 
@@ -272,17 +273,34 @@ def test_a_folder_that_is_no_model_of_ours(job, tmp_path):
         predict.main(["--model", str(tmp_path), "--input", str(tmp_path)])
     with pytest.raises(UsageError, match="cannot be loaded as a SavedModel"):
         load_signature(str(tmp_path))
-    with pytest.raises(UsageError, match="no signature 'taggram', only serving_default"):
+    with pytest.raises(UsageError, match="no signature 'taggram', only windows$"):
         load_signature(str(job / "export" / "1"), "taggram")
 
 
+def test_a_model_of_an_older_export_is_said(tmp_path):
+    import tensorflow as tf
+
+    class Old(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "audio")])
+        def serve(self, audio):
+            return {"scores": audio[:, :4], "tags": tf.constant(INFO.labels)}
+
+    model = Old()
+    tf.saved_model.save(model, str(tmp_path / "old"), signatures={"serving_default": model.serve})
+    message = "no signature 'windows', only serving_default; export it again with trainer.export"
+    with pytest.raises(UsageError, match=message):
+        load_signature(str(tmp_path / "old"), "windows")
+    serve = load_signature(str(tmp_path / "old"))
+    assert serve(np.ones((1, 9), np.float32))["scores"].tolist() == [[1, 1, 1, 1]]
+
+
 def test_a_model_is_named_by_its_job_or_its_versions(job, tmp_path, capsys):
-    clip = tone(tmp_path / "clip.wav")
+    clip = tone(tmp_path / "clip.wav", peak=0.75)
     outs = [
         run(folder, capsys, "--input", clip, "--top", 1)
         for folder in (job, job / "export", job / "export" / "1")
     ]
-    assert outs == [(0, f"{clip}\n  0.500  loud\n", "")] * 3
+    assert outs == [(0, f"{clip}\n  0.750  loud\n", "")] * 3
 
 
 def test_find_audio(tmp_path):
@@ -294,6 +312,7 @@ def test_find_audio(tmp_path):
     (tmp_path / "0-link").symlink_to(tmp_path / "a" / "deep")
     expected = [str(tmp_path / name) for name in ("a/deep/c.Flac", "a/x.ogg", "a/z.MP3", "b.wav")]
     assert find_audio([str(tmp_path)]) == expected
+    assert find_inputs([str(tmp_path)]) == (expected, 3)
     single = str(tmp_path / "a" / "y.m4a")
     assert find_audio([single, expected[3], str(tmp_path)]) == [single, expected[3], *expected[:3]]
 
@@ -317,25 +336,9 @@ def test_decoding_runs_ahead_only_so_far(tmp_path):
             yield clip
 
     with ThreadPoolExecutor(2) as pool:
-        clips = predict.decode_ahead(pool, paths(), SPEC, ahead=3)
+        clips = predict.decode_ahead(pool, paths(), INFO, ahead=3)
         assert len(begun) == 3
-        for taken, (path, audio, error) in enumerate(clips, start=1):
-            assert (path, audio.shape, error) == (clip, (8000,), None)
+        for taken, (path, track) in enumerate(clips, start=1):
+            assert (path, track.windows(0, 9).shape) == (clip, (1, 8000))
             assert len(begun) == min(10, taken + 3)
     assert taken == 10
-
-
-scores_of = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30)
-
-
-@given(scores_of, st.none() | st.floats(0, 1, width=32), st.none() | st.integers(1, 40))
-def test_best_tags(scores, threshold, top):
-    names = [f"tag {i}" for i in range(len(scores))]
-    rows = predict.best_tags(names, np.float32(scores), threshold, top)
-    ranked = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
-    wanted = [i for i in ranked if threshold is None or scores[i] >= threshold][:top]
-    assert [row["tag"] for row in rows] == [names[i] for i in wanted]
-    assert all(
-        math.isclose(row["score"], scores[i], abs_tol=1e-6)
-        for row, i in zip(rows, wanted, strict=True)
-    )
