@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
                 lifespan="off",
                 ws="none",
                 server_header=False,
-                timeout_graceful_shutdown=2,
+                timeout_graceful_shutdown=1,
             )
             print(f"open {address(listener)} (Ctrl-C ends)", flush=True)
             if not is_loopback(options.host):
@@ -120,8 +120,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(listener: socket.socket) -> str:
-    """URL of the page behind a socket."""
+    """URL of the page behind a socket, for this machine."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -1,11 +1,13 @@
 """Driving headless Chromium over its DevTools protocol: real clicks, files and a microphone."""
 
+import base64
 import contextlib
 import json
 import pathlib
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 from websockets.sync.client import connect
 
@@ -105,8 +107,6 @@ class Tab:
 
     def screenshot(self, path, whole=True):
         """Write a PNG of the page."""
-        import base64
-
         data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         pathlib.Path(path).write_bytes(base64.b64decode(data))
 
@@ -124,8 +124,8 @@ def open_tab(chromium, *options):
             stderr=subprocess.DEVNULL,
         )
         try:
-            yield_to = _page(pathlib.Path(profile, "DevToolsActivePort"))
-            with connect(yield_to, max_size=None, open_timeout=_PATIENCE) as socket:
+            address = _page(pathlib.Path(profile, "DevToolsActivePort"))
+            with connect(address, max_size=None, open_timeout=_PATIENCE) as socket:
                 tab = Tab(socket)
                 yield tab
                 with contextlib.suppress(Exception):
@@ -140,8 +140,6 @@ def open_tab(chromium, *options):
 
 def _page(file):
     """Address of the one page's socket; Chromium writes its port to a file of the profile."""
-    import urllib.request
-
     end = time.monotonic() + _PATIENCE
     while True:
         with contextlib.suppress(OSError, IndexError, StopIteration):

@@ -366,6 +366,24 @@ def test_names_that_the_server_goes_by():
     assert refused("music.home:8000", "0.0.0.0")
 
 
+def has_ipv6():
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+def test_the_address_is_one_that_a_browser_can_open():
+    for host, start in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")):
+        if host == "::1" and not has_ipv6():
+            continue
+        with web.listen(host, 0) as listener:
+            port = listener.getsockname()[1]
+            assert web.address(listener) == f"http://{start}:{port}"
+            with pytest.raises(UsageError, match=f"port {port} of {re.escape(host)} is in use"):
+                web.listen(host, port)
+
+
 # How it behaves
 
 
@@ -632,9 +650,9 @@ def test_a_recording_is_tagged(tab, server):
     tab.open(server.url)
     tab.value("document.getElementById('record').click()")
     state(tab, "recording")
-    tab.wait("document.getElementById('elapsed').textContent === '0:02'")
-    level = tab.value("new DOMMatrix(document.getElementById('level').style.transform).a")
-    assert level == pytest.approx(1 - 9 / 60, abs=0.05)  # a sine of 0.5: -9 dB
+    tab.wait("document.getElementById('elapsed').textContent >= '0:02'")
+    level = "new DOMMatrix(document.getElementById('level').style.transform).a"
+    tab.wait(f"Math.abs({level} - {1 - 9 / 60}) < 0.03")  # a sine of 0.5: -9 dB of 60
     tab.value("document.getElementById('stop').click()")
     state(tab, "done")
     assert tab.value("document.getElementById('name').textContent") == "Recording.wav"
@@ -644,7 +662,7 @@ def test_a_recording_is_tagged(tab, server):
     )
     data = base64.b64decode(recorded)
     samples, rate = soundfile.read(io.BytesIO(data))
-    assert samples.ndim == 1 and len(samples) / rate == pytest.approx(2, abs=0.5)
+    assert samples.ndim == 1 and 2 <= len(samples) / rate < 20
     second = samples[-rate:]
     spectrum = np.abs(np.fft.rfft(second * np.hanning(len(second))))
     assert spectrum.argmax() == pytest.approx(440, abs=1)

@@ -141,11 +141,11 @@ function follow() {
   [...$("rows").children].forEach((row, k) => row.classList.toggle("now", best.includes(k)));
   if ($("head").dataset.column === String(column)) return;
   $("head").dataset.column = column;
-  const named = best.flatMap((k) => [
-    " ",
-    element("b", result.tags[k].tag),
-    ` ${scores[k].toFixed(2)}`,
-  ]);
+  const named = best.flatMap((k) => {
+    const made = element("span");
+    made.append(element("b", result.tags[k].tag), ` ${scores[k].toFixed(2)}`);
+    return [" ", made];
+  });
   $("now").replaceChildren(element("span", span(column)), ...named);
 }
 
@@ -188,6 +188,7 @@ async function record() {
       $("level").style.transform = `scaleX(${level})`;
       if (seconds >= about.max_seconds - 1 || bytes >= about.max_size - 10_000) finish();
     });
+    request?.abort(); // of a file that was dropped while the browser asked for the microphone
     $("elapsed").textContent = "0:00";
     setState("recording");
     $("stop").focus();
