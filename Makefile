@@ -58,7 +58,8 @@ demo: $(STAMP)
 model: $(STAMP)
 	@$(BIN)/python -m scripts.model
 
-bench: $(STAMP)
+bench: model
+	@$(BIN)/python -m tests.benchmarks.start
 	@$(BIN)/python -m tests.benchmarks.train_step
 	@$(BIN)/python -m tests.benchmarks.input
 	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
