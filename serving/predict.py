@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,11 +16,11 @@ from schemas.audio_spec import LOG_MEL
 from schemas.command import ArgumentParser, run_command
 from schemas.errors import UsageError
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
-from serving.inputs import AUDIO_SUFFIXES, find_inputs
+from serving.inputs import AUDIO_SUFFIXES, Found, find_inputs
 from serving.model import load_signature
 from serving.rows import Wanted, check_output, make_row, open_rows
 from serving.stream import Track
-from serving.tagging import Result, open_track, tag_track
+from serving.tagging import Model, Result, open_track, tag_track
 
 BEST = 10  # tags of a file that the terminal shows
 
@@ -36,15 +36,14 @@ def main(argv: Sequence[str]) -> int:
     )
     if options.output:
         check_output(options.output, wanted)
-    found = find_inputs(options.input)
-    work = Work(options, model, info, wanted, found.files)
-    if options.output and len(found.files) > 1:
-        work.with_beam(beam_options or _beam_options(["--runner=DirectRunner"]))
-    else:
-        work.here()
-    if found.ignored:
-        kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
-        _say(f"other files ignored: {found.ignored:,} (only {kinds} are looked for)")
+    work = Work(options, model, info, wanted, find_inputs(options.input))
+    try:
+        if options.output and len(work.paths) > 1:
+            work.with_beam(beam_options or _beam_options(["--runner=DirectRunner"]))
+        else:
+            work.here()
+    except KeyboardInterrupt:
+        return 130
     return 1 if work.failed else 0
 
 
@@ -75,6 +74,19 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         help="the rows, one a file, in the order of the input: FILE.jsonl, FILE.csv (a column a "
         "tag) or FILE.parquet; without it the best tags are only shown",
     )
+    add_row_options(parser)
+    parser.add_argument(
+        "--plot", metavar="DIR", help="draw the best tags over time, DIR/…/NAME.png for each file"
+    )
+    options, rest = parser.parse_known_args(argv)
+    check_row_options(options)
+    if options.plot and os.path.exists(options.plot) and not os.path.isdir(options.plot):
+        raise UsageError(f"--plot {options.plot}: a directory, made if it is not there")
+    return options, rest
+
+
+def add_row_options(parser: argparse.ArgumentParser) -> None:
+    """Options for what a row holds."""
     parser.add_argument("--threshold", type=float, help="leave out tags with a lower score")
     parser.add_argument("--top", type=int, help="leave out all but so many best tags of a file")
     parser.add_argument(
@@ -85,19 +97,21 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="add the features under the output layer to the rows",
     )
-    parser.add_argument(
-        "--plot", metavar="DIR", help="draw the best tags over time, DIR/…/NAME.png for each file"
-    )
-    options, rest = parser.parse_known_args(argv)
+
+
+def check_row_options(options: argparse.Namespace) -> None:
+    """See that the options for rows fit together.
+
+    Raises
+    ------
+    UsageError
+    """
     if options.threshold is not None and not 0 <= options.threshold <= 1:
         raise UsageError(f"--threshold is {options.threshold}: scores lie between 0 and 1")
     if options.top is not None and options.top < 1:
         raise UsageError(f"--top is {options.top}: it must be 1 or more")
     if (options.taggram or options.embeddings) and not options.output:
         raise UsageError("--taggram and --embeddings add to the rows of --output, which is missing")
-    if options.plot and os.path.exists(options.plot) and not os.path.isdir(options.plot):
-        raise UsageError(f"--plot {options.plot}: a directory, made if it is not there")
-    return options, rest
 
 
 def _beam_options(argv: Sequence[str]) -> Any:
@@ -118,24 +132,24 @@ class Work:
         model: str,
         info: ModelInfo,
         wanted: Wanted,
-        paths: Sequence[str],
+        found: Found,
     ) -> None:
         self.options, self.model, self.info, self.wanted = options, model, info, wanted
-        self.paths = paths
+        self.paths, self.ignored = found
         self.reasons = collections.Counter[str]()
         self.done = self.padded = 0
         self.pictures: Sequence[str] = []
         if options.plot:
             from serving.plot import picture_paths
 
-            self.pictures = picture_paths(options.plot, paths)
+            self.pictures = picture_paths(options.plot, found.files)
 
     @property
     def failed(self) -> int:
         """Files that could not be tagged."""
         return self.reasons.total()
 
-    def here(self) -> None:
+    def here(self, load: Callable[[str, str], Model] = load_signature) -> None:
         """Tag the files one by one and show the tags of each at once."""
         output, n_files = self.options.output, len(self.paths)
         workers = min(n_files, os.cpu_count() or 1, 8)
@@ -144,7 +158,7 @@ class Work:
             with ThreadPoolExecutor(workers) as pool:
                 # The first files are decoded while TensorFlow starts.
                 tracks = decode_ahead(pool, self.paths, self.info, ahead=workers)
-                call = load_signature(self.model, WINDOWS)
+                call = load(self.model, WINDOWS)
                 with rows as writer:
                     for path, track in tracks:
                         row = self._take(path, tag_track(call, track, self.info), writer)
@@ -203,6 +217,9 @@ class Work:
         if self.failed:
             why = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
             _say(f"{self.failed} of {self.done} files could not be tagged: {why}")
+        if self.ignored:
+            kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
+            _say(f"other files ignored: {self.ignored:,} (only {kinds} are looked for)")
 
 
 def decode_ahead(
