@@ -14,6 +14,7 @@ from schemas.config import CENTRED, RANDOM, Config, fill, read_config
 from schemas.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
+from trainer import records
 from trainer.input import part_source, training_batches, whole_tracks, window_start
 from trainer.records import read_tags, read_tracks, shard_tids
 
@@ -269,7 +270,9 @@ def test_a_choice_that_cannot_be_made_is_said(tone_set, setting, message):
             source_and_config(tone_set, setting)
 
 
-def test_shards_are_read_side_by_side(tmp_path):
+@pytest.mark.parametrize("few_cores", [0, 1000])  # read ahead, or one after the other
+def test_shards_are_read_side_by_side(tmp_path, monkeypatch, few_cores):
+    monkeypatch.setattr(records, "_FEW_CORES", few_cores)
     write_dataset(tmp_path, {"train": tones(7)}, list(TONES), num_shards=3)  # 3, 2 and 2
     orders = {
         1: [0, 3, 6, 1, 4, 2, 5],

@@ -18,6 +18,7 @@ from trainer.frontend import clip_floor, log_mel
 from trainer.windows import least_samples, pad_clips
 
 _FULL_SCALE = 32768.0
+_FEW_CORES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +195,9 @@ def shard_tids(shard: str) -> list[str]:
 
 def record_reader(source: Source) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """A function of the shards' order that gives the serialised records to be read."""
+    # Records that were read ahead leave the processor's cache: that takes a third more time,
+    # which is only made up for where cores have nothing else to do. The order is the same.
+    parallel = tf.data.AUTOTUNE if _cores() > _FEW_CORES else None
     keep = None
     if source.tids is not None:
         numbers = tf.lookup.KeyValueTensorInitializer(source.tids, tf.range(len(source.tids)))
@@ -207,12 +211,17 @@ def record_reader(source: Source) -> Callable[[tf.Tensor], tf.data.Dataset]:
         records = tf.data.Dataset.from_tensor_slices(shards).interleave(
             tf.data.TFRecordDataset,
             cycle_length=source.interleave,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
+            num_parallel_calls=parallel,
         )
         return records.filter(keep) if keep else records
 
     return read
+
+
+def _cores() -> int:
+    """Processors that this program may use; macOS does not tell, so all."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def read_tracks(source: Source) -> tf.data.Dataset:
