@@ -226,7 +226,8 @@ def test_the_command_needs_nothing_else_and_says_what_the_savedmodel_says(
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "1 of 6 files are shorter than the model's window and were padded with zeros",
-        "2 of 6 files could not be tagged",
+        "2 of 6 files could not be tagged: empty_file 1, undecodable 1",
+        "other files ignored: 1 (only mp3, wav, flac, ogg are looked for)",
     ]
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["path"] for row in rows] == [f"{folder}/{name}" for name in sorted(errors)]
@@ -285,6 +286,7 @@ def test_a_table_of_the_best_tags(music, small_models, tmp_path, capsys):
         (["SONG", "SONG"], "a.wav is no LiteRT model of ours"),
         (["MODEL", "SONG", "--top", "0"], "--top is 0"),
         (["MODEL", "SONG", "--threshold", "1.5"], "--threshold is 1.5"),
+        (["MODEL", "SONG", "--embeddings"], "--taggram and --embeddings add to the rows of"),
         (["MODEL", "SONG", "--output", "x.parquet"], "serving.lite writes .jsonl or .csv"),
         (["MODEL", "SONG", "--output", "x.txt"], "its suffix says how it is written"),
         (["MODEL", "SONG", "--output", "x.csv", "--taggram"], "CSV has one cell a tag"),
