@@ -78,6 +78,8 @@ def find_saved_model(path: str) -> str:
         for version in sorted((name for name in names if name.isdecimal()), key=int, reverse=True):
             if os.path.isfile(os.path.join(parent, version, METADATA)):
                 return os.path.join(parent, version)
+    if path.endswith(LITE):
+        raise UsageError(f"{path} is a LiteRT model: serving.lite, record and web take those")
     raise UsageError(f"{path} holds no exported model; trainer.task writes one to JOB_DIR/export/1")
 
 

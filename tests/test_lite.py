@@ -24,6 +24,7 @@ from schemas.errors import UsageError
 from schemas.saved_model import (
     TAGGRAM,
     find_lite_model,
+    find_saved_model,
     lite_path,
     read_lite_info,
     read_model_info,
@@ -121,6 +122,8 @@ def test_which_lite_model_a_path_means(small_models, tmp_path):
     assert find_lite_model(str(tmp_path / "job")) == str(tmp_path / "job/export/3.tflite")
     with pytest.raises(UsageError, match="none.tflite does not exist"):
         find_lite_model(str(tmp_path / "none.tflite"))
+    with pytest.raises(UsageError, match="waveform.tflite is a LiteRT model: serving.lite"):
+        find_saved_model(file)
 
 
 def test_an_earlier_lite_model_is_replaced_and_anything_else_is_left_alone(small_models, tmp_path):

@@ -14,6 +14,7 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from schemas.saved_model import find_saved_model, read_model_info
+from serving.lite_model import load_lite_signature
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
 from trainer.bootstrap import draw, intervals, resample
@@ -127,6 +128,8 @@ def test_scores_are_those_of_the_exported_model_called_alone(job, evaluated):
     served = model.signatures["serving_default"](audio=tf.constant(audio))["scores"].numpy()
     scores = evaluated[1].loc[[tid for tid, *_ in rows]].to_numpy()
     assert np.abs(scores - served).max() < 1e-6
+    lite = load_lite_signature(str(job / "export" / "1.tflite"))(audio)["scores"]
+    assert np.abs(scores - lite).max() < 1e-4
 
 
 def test_intervals_are_those_of_the_scores(evaluated, waveform_set):
