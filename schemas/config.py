@@ -94,7 +94,7 @@ class Training:
     )
     jit_compile: bool = keys.flag(False, "compile the steps with XLA: for GPUs, slower on CPUs")
     steps_per_execution: int = keys.whole(
-        1, 1, "steps that run without Python between them; an epoch is cut to a multiple of it"
+        1, 1, "steps in one call, for fast GPUs: an epoch is cut to a multiple, input_wait is not known"
     )
     save_minutes: float = keys.real(
         10.0, 0, 10000, "minutes between saved states within an epoch, for --resume"

@@ -48,12 +48,17 @@ def custom_loop(
     replica_step = tf.function(train_step, jit_compile=True) if model.jit_compile else train_step
 
     @tf.function
-    def train_steps(iterator, count):
-        """The sum of the losses of some steps."""
+    def train_batch(batch):
+        """One step on all replicas: the mean of their losses."""
+        losses = strategy.run(replica_step, args=batch)
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
+
+    @tf.function
+    def train_batches(iterator, count):
+        """Several steps without Python between them: the sum of their losses."""
         total = 0.0
         for _ in tf.range(count):
-            losses = strategy.run(replica_step, args=next(iterator))
-            total += strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
+            total += train_batch(next(iterator))
         return total
 
     iterator = iter(batches(monitor.position))
@@ -62,6 +67,9 @@ def custom_loop(
         total = tf.constant(0.0)
         while monitor.step < monitor.steps:
             count = min(model.steps_per_execution, monitor.steps - monitor.step)
-            total += train_steps(iterator, tf.constant(count))
+            if count == 1:
+                total += train_batch(monitor.clock.next(iterator))
+            else:
+                total += train_batches(iterator, tf.constant(count))
             monitor.end_steps(count, total)
         monitor.end_epoch()

@@ -29,6 +29,10 @@ def fit_loop(
     monitor : Monitor
         Told of every step and epoch.
     """
+    if model.steps_per_execution == 1:  # else batches are asked for inside of the graph
+        model.make_train_function()
+        step = model.train_function
+        model.train_function = lambda iterator: step([monitor.clock.next(iterator)])
     with strategy.scope():
         while not monitor.finished:
             # What a resume has left of an epoch takes a call of its own: it is shorter.

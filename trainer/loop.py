@@ -14,7 +14,6 @@ from trainer.assemble import make_model, make_optimizer, start_at_rates
 from trainer.custom_loop import custom_loop
 from trainer.fit_loop import fit_loop
 from trainer.input import WholeTracks
-from trainer.input_clock import InputClock
 from trainer.job import BEST, Job, checkpoint_file
 from trainer.monitor import Monitor
 
@@ -74,9 +73,6 @@ def train(
     steps = _steps(batches(0), config)
     replicas = strategy.num_replicas_in_sync
     _check(config, windows.shape[0], replicas, validation_dataset)
-    clock = InputClock()
-    # Fetching ahead to a GPU would hide from the clock how long the steps wait.
-    options = tf.distribute.InputOptions(experimental_fetch_to_device=False)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
         model = make_model(config, windows.shape[1], tags.shape[1], replicas, training.precision)
@@ -91,12 +87,12 @@ def train(
         )
         model.optimizer.build(model.trainable_variables)
     job = Job(job_dir, config)
-    monitor = Monitor(model, validation_dataset, training, steps, windows.shape[0], job, clock)
+    monitor = Monitor(model, validation_dataset, training, steps, windows.shape[0], job)
     if resume and job.has_state:
         monitor.resume()
 
     def distributed(step: int) -> tf.distribute.DistributedDataset:
-        return strategy.experimental_distribute_dataset(clock.measure(batches(step)), options)
+        return strategy.experimental_distribute_dataset(batches(step))
 
     with monitor.signals():
         LOOPS[loop](model, distributed, strategy, monitor)

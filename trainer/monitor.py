@@ -46,13 +46,13 @@ class Monitor:
         Steps of an epoch and windows of a step.
     job : Job
         Where the epochs are written down.
-    clock : InputClock
-        Measures what the steps wait for their input.
 
     Attributes
     ----------
     epoch, step : int
         Epochs that are done, and steps of the next one.
+    clock : InputClock
+        A loop asks for its batches through it.
     """
 
     def __init__(
@@ -63,12 +63,11 @@ class Monitor:
         steps: int,
         batch_size: int,
         job: Job,
-        clock: InputClock,
     ) -> None:
         self.steps, self.epochs = steps, training.epochs
         self.epoch = self.step = 0
         self._model, self._tracks, self._training = model, tracks, training
-        self._batch_size, self._job, self._clock = batch_size, job, clock
+        self._batch_size, self._job, self.clock = batch_size, job, InputClock()
         self._carried: Any = 0.0  # the epoch's summed loss before begin_epoch: after a resume
         self._loss: Any = 0.0
         self._saved = self._shown = time.monotonic()
@@ -91,7 +90,7 @@ class Monitor:
     def begin_epoch(self) -> None:
         """Tell that an epoch begins, or what a resume has left of it."""
         self._first, self._loss = self.step, self._carried
-        self._clock.reset()
+        self.clock.reset()
         self._started = time.monotonic()
 
     def end_steps(self, count: int, loss: Any) -> None:
@@ -119,14 +118,14 @@ class Monitor:
         """Score the validation tracks, write down the epoch and adapt the rate."""
         loss = self._mean_loss()
         spent = max(time.monotonic() - self._started, 1e-9)
-        waited = min(self._clock.seconds / spent, 1.0)
+        waited = self.clock.seconds
         optimizer = self._model.optimizer
         values = {
             "loss": loss,
             **validate(self._model, self._tracks),
             "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
             "examples_per_second": (self.step - self._first) * self._batch_size / spent,
-            "input_wait": waited,
+            "input_wait": None if waited is None else waited / spent,
         }
         self.epoch, self.step, self._carried = self.epoch + 1, 0, 0.0
         self._job.rows.append({"epoch": self.epoch, **values})
