@@ -63,6 +63,7 @@ bench: model
 	@$(BIN)/python -m tests.benchmarks.train_step
 	@$(BIN)/python -m tests.benchmarks.input
 	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
+	@$(BIN)/python -m tests.benchmarks.folder
 
 clean:
 	rm -rf .venv demo model build *.egg-info .pytest_cache .ruff_cache .hypothesis
