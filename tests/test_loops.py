@@ -26,6 +26,7 @@ from trainer.job import Job
 from trainer.loop import train
 from trainer.monitor import Monitor
 from trainer.records import read_tags
+from trainer.tagger import read_checkpoint
 
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
 STEPS = 5  # an epoch of forty tracks
@@ -225,6 +226,10 @@ def test_mixed_precision_and_steps_in_one_execution(data, tmp_path, loop, precis
     saved = keras.saving.load_model(tmp_path / "checkpoints" / "best.keras")
     assert int(saved.optimizer.iterations.numpy()) in (STEPS - 1, STEPS - 2)  # 4: a multiple of 2
     assert saved.get_layer("dense").compute_dtype == precision.removeprefix("mixed_")
+    full = read_checkpoint(str(tmp_path / "checkpoints" / "best.keras"))
+    assert {layer.compute_dtype for layer in full._flatten_layers()} == {"float32"}
+    for one, other in zip(full.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_cannot_be_trained_is_said_before_anything_is_written(tmp_path):

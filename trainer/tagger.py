@@ -211,7 +211,7 @@ def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagg
 
 
 def read_checkpoint(path: str) -> keras.Model:
-    """Read a model that a training saved.
+    """Read a model that a training saved, in float32 whatever it was trained in.
 
     Parameters
     ----------
@@ -224,7 +224,15 @@ def read_checkpoint(path: str) -> keras.Model:
         If it is none, or damaged.
     """
     try:
-        return keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(f"{path} cannot be read as a model: {reason}") from error
+    described = model.to_json()
+    if "mixed_" not in described:
+        return model
+    for policy in ("mixed_float16", "mixed_bfloat16"):
+        described = described.replace(f'"{policy}"', '"float32"')
+    full = keras.models.model_from_json(described)
+    full.set_weights(model.get_weights())
+    return full
