@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,20 +33,23 @@ class Microphone:
         1 or 2.
     blocks : callable
         Starts it and yields int16 [frames, channels] until it is closed.
+    lost : threading.Event
+        Set once the system has had to throw away sound.
     """
 
     name: str
     rate: int
     channels: int
     blocks: Callable[[], Iterator[np.ndarray]]
+    lost: threading.Event
 
 
 @contextlib.contextmanager
 def open_microphone(device: str | None = None) -> Iterator[Microphone]:
     """Open an input device for the length of a ``with`` block.
 
-    Blocks are queued by the audio system's own thread: whoever takes them may be late,
-    nothing is lost.
+    Blocks are queued by the audio system's own thread, so that whoever takes them may be
+    late.
 
     Parameters
     ----------
@@ -61,6 +65,13 @@ def open_microphone(device: str | None = None) -> Iterator[Microphone]:
     sounddevice = _import_sounddevice()
     chosen = int(device) if device is not None and device.isdecimal() else device
     queued: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+    lost = threading.Event()
+
+    def take(block: np.ndarray, frames: int, time: Any, status: Any) -> None:
+        queued.put(block.copy())
+        if status.input_overflow:
+            lost.set()
+
     try:
         facts = sounddevice.query_devices(chosen, "input")
         rate = round(facts["default_samplerate"])
@@ -71,7 +82,7 @@ def open_microphone(device: str | None = None) -> Iterator[Microphone]:
             channels=channels,
             dtype="int16",
             blocksize=rate // BLOCKS_A_SECOND,
-            callback=lambda block, *_: queued.put(block.copy()),
+            callback=take,
         )
     except (sounddevice.PortAudioError, ValueError) as error:
         raise UsageError(_explain(sounddevice, device, error)) from error
@@ -88,7 +99,7 @@ def open_microphone(device: str | None = None) -> Iterator[Microphone]:
                 raise RunError(f"{facts['name']} has given no sound for {PATIENCE:.0f} s") from None
 
     with contextlib.closing(stream):
-        yield Microphone(facts["name"], rate, channels, blocks)
+        yield Microphone(facts["name"], rate, channels, blocks, lost)
 
 
 def _import_sounddevice() -> Any:

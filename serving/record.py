@@ -114,6 +114,7 @@ def record(info: ModelInfo, load: Callable[[], Call], options: argparse.Namespac
     """
     rate = info.spec.sample_rate
     with open_microphone(options.device) as microphone:
+        print("loading the model …", flush=True)
         call = load()
         call(np.zeros((1, rate), np.float32))  # the first call is the slowest
         live = Live(call, info, microphone.rate, options.top) if options.live else None
@@ -121,6 +122,8 @@ def record(info: ModelInfo, load: Callable[[], Call], options: argparse.Namespac
         print(f"recording {options.seconds:g} s from {microphone.name}", flush=True)
         pcm, failures = listen(microphone, options.seconds, live)
     print(describe(pcm, microphone.rate), flush=True)
+    if microphone.lost.is_set():
+        print("note: the machine was too busy to take all of the sound", file=sys.stderr)
     if options.output:
         failures += keep(options.output, pcm, microphone.rate)
     audio = model_audio(pcm, microphone.rate, rate)

@@ -35,6 +35,7 @@ class InputStream:
 
     sound = np.zeros((0, 1), np.int16)
     at_end = staticmethod(lambda: None)
+    overflow_at = None
     opened: list = []
 
     def __init__(self, *, device, samplerate, channels, dtype, blocksize, callback):
@@ -48,7 +49,8 @@ class InputStream:
         buffer = np.empty((self._blocksize, self.sound.shape[1]), np.int16)
         for k in range(0, len(self.sound) - self._blocksize + 1, self._blocksize):
             buffer[:] = self.sound[k : k + self._blocksize]
-            self._callback(buffer, self._blocksize, None, None)
+            status = types.SimpleNamespace(input_overflow=k == self.overflow_at)
+            self._callback(buffer, self._blocksize, None, status)
             buffer[:] = -1  # PortAudio uses its memory again
         self.at_end()
 
@@ -126,7 +128,9 @@ def test_a_recording_has_the_tags_of_its_file(plug_in, small_models, frontend, t
         assert record.main([*arguments, "--output", str(wav)]) == 0
         out, err = capsys.readouterr()
         assert err == ""
-        assert out.startswith("recording 2.55 s from Built-in\nrecorded 2.5 s, loudest -")
+        assert out.startswith(
+            "loading the model …\nrecording 2.55 s from Built-in\nrecorded 2.5 s, loudest -"
+        )
         assert f"wrote {wav}\n" in out
         pcm, rate = soundfile.read(wav, dtype="int16")
         assert rate == RATE and soundfile.info(wav).subtype == "PCM_16"
@@ -264,6 +268,13 @@ def test_without_portaudio_or_sounddevice(command, small_models, tmp_path, code,
         assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
+def test_lost_sound_is_said(plug_in, small_models, capsys):
+    plug_in(sound(2)).overflow_at = RATE // 2 // (RATE // 10) * (RATE // 10)
+    arguments = ["--model", lite_path(str(small_models[LOG_MEL])), "--countdown", "0"]
+    assert record.main([*arguments, "--seconds", "1"]) == 0
+    assert capsys.readouterr().err == "note: the machine was too busy to take all of the sound\n"
+
+
 def test_lite_records_too(plug_in, small_models, monkeypatch, capsys):
     from serving import lite
 
@@ -271,7 +282,9 @@ def test_lite_records_too(plug_in, small_models, monkeypatch, capsys):
     monkeypatch.setattr(record.time, "sleep", lambda seconds: None)
     assert lite.main([str(small_models[LOG_MEL]), "--record", "1.5", "--top", "1"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("3 … 2 … 1\nrecording 1.5 s from Built-in\nrecorded 1.5 s")
+    assert out.startswith(
+        "loading the model …\n3 … 2 … 1\nrecording 1.5 s from Built-in\nrecorded 1.5 s"
+    )
     assert len(printed_tags(out)) == 1
 
 
