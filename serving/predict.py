@@ -180,8 +180,9 @@ class Work:
         paths = [path if "://" in path else os.path.abspath(path) for path in self.paths]
         try:
             with tag_files(paths, job, output, beam_options) as results:
-                label = "draw and write" if self.pictures else "write"
-                progress = Progress(f"{label}: files", len(paths), lambda: self.done)
+                label = "draw: files" if self.pictures else "write the rows"
+                total = len(paths) if self.pictures else None
+                progress = Progress(label, total, lambda: self.done)
                 with progress, open_rows(output, self.wanted) as writer:
                     for path, result in zip(self.paths, results, strict=True):
                         self._take(path, result, writer)

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.localfilesystem import LocalFileSystem
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.errors import UsageError
@@ -257,6 +259,74 @@ def test_every_broken_file_is_answered(models, fixtures_dir, tmp_path, capsys):
     )
     assert "other files ignored: 1 (" in err
     assert "2 of" in err  # the clip of 0.05 s and ours of 0.5 s
+
+
+class TreeFileSystem(LocalFileSystem):
+    """An object store: tree://x is /x, and there are no folders."""
+
+    @classmethod
+    def scheme(cls):
+        return "tree"
+
+    def has_dirs(self):
+        return False
+
+    def _list(self, dir_or_prefix):
+        root = dir_or_prefix.removeprefix("tree:/")
+        for folder, _, names in os.walk(os.path.dirname(root)):
+            for name in names:
+                path = os.path.join(folder, name)
+                if path.startswith(root):
+                    status = os.stat(path)
+                    yield FileMetadata("tree:/" + path, status.st_size, status.st_mtime)
+
+    def create(self, path, *arguments, **options):
+        local = path.removeprefix("tree:/")
+        os.makedirs(os.path.dirname(local), exist_ok=True)
+        return super().create(local, *arguments, **options)
+
+    def open(self, path, *arguments, **options):
+        return super().open(path.removeprefix("tree:/"), *arguments, **options)
+
+    def exists(self, path):
+        return os.path.isfile(path.removeprefix("tree:/"))
+
+    def size(self, path):
+        return os.path.getsize(path.removeprefix("tree:/"))
+
+    def metadata(self, path):
+        return FileMetadata(path, self.size(path), 0.0)
+
+    def rename(self, sources, destinations):
+        for source, destination in zip(sources, destinations, strict=True):
+            os.rename(source.removeprefix("tree:/"), destination.removeprefix("tree:/"))
+
+    def delete(self, paths):
+        for path in paths:
+            os.remove(path.removeprefix("tree:/"))
+
+
+def test_files_elsewhere(models, music, tmp_path):
+    """Input, output and the work folder on one of Beam's file systems."""
+    model = models / LOG_MEL
+    shutil.copytree(music / "0", tmp_path / "in")
+    (tmp_path / "in" / "broken.mp3").write_text("no audio")
+    outputs = tmp_path / "out" / "rows.csv", tmp_path / "here.csv"
+    outputs[0].parent.mkdir()
+    assert (
+        run("--model", model, "--input", f"tree:/{tmp_path}/in", "--output", f"tree:/{outputs[0]}")
+        == 1
+    )
+    assert run("--model", model, "--input", tmp_path / "in", "--output", outputs[1]) == 1
+    assert outputs[0].read_text() == outputs[1].read_text().replace(
+        f"{tmp_path}", f"tree:/{tmp_path}"
+    )
+    assert [path.name for path in outputs[0].parent.rglob("*") if path.is_file()] == ["rows.csv"]
+    single, here = (tmp_path / "out" / name for name in ("one.parquet", "here.parquet"))
+    name = tmp_path / "in" / "00.wav"
+    assert run("--model", model, "--input", f"tree:/{name}", "--output", f"tree:/{single}") == 0
+    assert run("--model", model, "--input", name, "--output", here) == 0
+    assert pq.read_table(single)["tags"] == pq.read_table(here)["tags"]
 
 
 def test_pictures_of_a_folder(models, music, tmp_path):
