@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -249,6 +250,24 @@ def train_tones_without_validation(data, job_dir, *settings):
     config = fill_options(fill(read_config(None, [*SETTINGS, *settings]), dataset))
     batches = training_batches(part_source(dataset, "train", config), config)
     return train(batches, None, config, make_strategy(), str(job_dir))
+
+
+def test_windows_of_ones_own_validate_and_the_tags_must_be_the_configurations(data, tmp_path):
+    dataset = read_dataset(data)
+    settings = [*SETTINGS, "epochs=1", "name=musicnn", "n_filters=null"]
+    config = fill_options(fill(read_config(None, settings), dataset))
+    batches = training_batches(part_source(dataset, "train", config), config)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*ran out of data")  # what Keras says of unknown lengths
+        train(batches, batches.take(2), config, make_strategy(), str(tmp_path / "job"))
+    assert np.isfinite(curve(tmp_path / "job")).all()
+    fewer = batches.map(lambda windows, tags: (windows, tags[:, :2]))
+    with pytest.raises(UsageError, match="has 2 tags, the configuration's section tags chooses 3"):
+        train(fewer, None, config, make_strategy(), str(tmp_path / "other"))
+    uncounted = batches.filter(lambda windows, tags: True)
+    with pytest.raises(UsageError, match="has -2 batches for 1 epochs: allowed is a known number"):
+        train(uncounted, None, config, make_strategy(), str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("loop", ["fit", "custom"])

@@ -254,11 +254,13 @@ def whole_tracks(source: Source, batch_size: int) -> WholeTracks:
             cut_windows(clip[None], source.window)[0]
         )
     )
+    batches = windows.batch(batch_size).map(to_float).prefetch(tf.data.AUTOTUNE)
+    number = tf.data.experimental.assert_cardinality(math.ceil(sum(counts) / batch_size))
     return WholeTracks(
         tids,
         np.array(truth, bool).reshape(len(tids), len(source.names)),
         np.array(counts, np.int64),
-        windows.batch(batch_size).map(to_float).prefetch(tf.data.AUTOTUNE),
+        batches.apply(number),
     )
 
 
@@ -271,7 +273,9 @@ def window_tracks(batches: tf.data.Dataset) -> WholeTracks:
         float32 [batch, window, ...] and [batch, targets], finite and in a fixed order.
     """
     tags = [tags for _, tags in batches.as_numpy_iterator()]
+    number = tf.data.experimental.assert_cardinality(len(tags))
     truth = np.concatenate([np.zeros((0, batches.element_spec[1].shape[1])), *tags]) > 0
     tids = [str(k) for k in range(len(truth))]
     counts = np.ones(len(truth), np.int64)
-    return WholeTracks(tids, truth, counts, batches.map(lambda windows, tags: windows))
+    windows = batches.map(lambda windows, tags: windows).apply(number)
+    return WholeTracks(tids, truth, counts, windows)

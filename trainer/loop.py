@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from schemas.config import Config
+from schemas.config import Config, select_tags
 from schemas.errors import UsageError
 from trainer.assemble import make_model, make_optimizer, start_at_rates
 from trainer.custom_loop import custom_loop
 from trainer.fit_loop import fit_loop
-from trainer.input import WholeTracks
+from trainer.input import WholeTracks, window_tracks
 from trainer.job import BEST, Job, checkpoint_file
 from trainer.monitor import Monitor
 
@@ -22,7 +22,7 @@ LOOPS = {"fit": fit_loop, "custom": custom_loop}
 
 def train(
     train_dataset: tf.data.Dataset | Callable[[int], tf.data.Dataset],
-    validation_dataset: WholeTracks | None,
+    validation_dataset: WholeTracks | tf.data.Dataset | None,
     config: Config,
     strategy: tf.distribute.Strategy,
     job_dir: str,
@@ -39,8 +39,9 @@ def train(
         Batches of windows and tags for all epochs, see
         :func:`trainer.input.training_batches`; or a function that takes a number of
         steps and gives the batches after them, where that is quicker than to skip them.
-    validation_dataset : WholeTracks, optional
-        The validation tracks, scored after every epoch.
+    validation_dataset : WholeTracks or tf.data.Dataset, optional
+        The validation tracks, scored after every epoch; of a dataset of windows and tags
+        each window counts as a track.
     config : Config
         The resolved configuration.
     strategy : tf.distribute.Strategy
@@ -72,7 +73,10 @@ def train(
     windows, tags = batches(0).element_spec
     steps = _steps(batches(0), config)
     replicas = strategy.num_replicas_in_sync
-    _check(config, windows.shape[0], replicas, validation_dataset)
+    tracks = validation_dataset
+    if isinstance(tracks, tf.data.Dataset):
+        tracks = window_tracks(tracks)
+    _check(config, windows.shape[0], tags.shape[1], replicas, tracks)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
         model = make_model(config, windows.shape[1], tags.shape[1], replicas, training.precision)
@@ -87,7 +91,7 @@ def train(
         )
         model.optimizer.build(model.trainable_variables)
     job = Job(job_dir, config)
-    monitor = Monitor(model, validation_dataset, training, steps, windows.shape[0], job)
+    monitor = Monitor(model, tracks, training, steps, windows.shape[0], job)
     if resume and job.has_state:
         monitor.resume()
 
@@ -128,8 +132,16 @@ def _steps(batches: tf.data.Dataset, config: Config) -> int:
     return total // epochs
 
 
-def _check(config: Config, batch_size: int, replicas: int, tracks: WholeTracks | None) -> None:
+def _check(
+    config: Config, batch_size: int, n_tags: int, replicas: int, tracks: WholeTracks | None
+) -> None:
     training = config.training
+    names, _ = select_tags(config.tags, config.tfrecords.vocabulary)
+    if len(names) != n_tags:
+        raise UsageError(
+            f"the training dataset has {n_tags} tags, the configuration's section tags chooses "
+            f"{len(names)}: allowed is the same choice in both, for the job is known by it"
+        )
     if batch_size % replicas:
         raise UsageError(
             f"model-training.batch_size is {batch_size}: allowed is a multiple of the "
