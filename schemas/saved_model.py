@@ -22,6 +22,8 @@ METADATA = os.path.join("assets.extra", DESCRIPTION)
 LITE = ".tflite"
 
 SERVE, TAGGRAM, EMBEDDINGS = "serving_default", "taggram", "embeddings"
+# WINDOWS takes windows that the caller has cut, of any number of tracks: float32 [batch, window]
+# samples or [batch, window, n_mels] frames of whole clips' spectrograms.
 FEATURES, WINDOWS = "features", "windows"
 
 

@@ -118,8 +118,8 @@ def tag_files(
 
 
 def cut(n_files: int, work: str, plan_id: str) -> list[Piece]:
-    """Cut a listing into pieces: 64 files where there are thousands, fewer where not."""
-    step = min(_FILES_A_PIECE, max(4, n_files // 64))
+    """Cut a listing into pieces of at most 64 files, at least 32 pieces where it can be."""
+    step = min(_FILES_A_PIECE, max(1, n_files // 32))
     return [
         Piece(
             storage.join(work, f"piece-{plan_id}-{start:08d}.parquet"),

@@ -16,7 +16,7 @@ from serving.stream import Track, load_track
 
 MODEL_FAILED = "model_failed"  # the one reason that is none of the data's
 _BATCH = 16  # windows; on a CPU more are no faster
-_BATCH_VALUES = 1 << 21  # float32 of a batch: fewer windows where one is large
+_BATCH_VALUES = 1 << 20  # float32 of a batch: fewer windows where one is large
 
 Model = Callable[[np.ndarray], dict[str, Any]]
 

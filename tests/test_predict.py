@@ -189,7 +189,7 @@ def test_a_model_that_fails_on_a_clip_is_a_line_too(tmp_path, capsys):
     lines = out.splitlines()
     assert code == 1 and len(lines) == 8
     assert "too loud" in lines[3]
-    # In one batch with others, too.
+    # With Beam, too.
     output = tmp_path / "rows.jsonl"
     code, _, err = run(tmp_path, capsys, "--input", tmp_path, "--top", 1, "--output", output)
     assert "2 of 4 files could not be tagged: empty_file 1, model_failed 1" in err
