@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -41,6 +42,33 @@ def mini(fixtures_dir, tmp_path_factory) -> pathlib.Path:
 
     output = tmp_path_factory.mktemp("mini") / "out"
     assert build.main(mini_options(fixtures_dir, output)) == 0
+    return output
+
+
+@pytest.fixture(scope="session")
+def musicnn_package(request) -> pathlib.Path:
+    """The package with the published networks, fetched once and then kept in pytest's cache."""
+    from schemas.errors import RunError
+    from trainer.musicnn_package import download
+
+    folder = request.config.cache.mkdir("musicnn")
+    if not any(folder.glob("*.whl")):
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            try:
+                file = pathlib.Path(download(partial))
+                file.replace(folder / file.name)
+            except RunError as error:
+                (pytest.fail if required("pretrained") else pytest.skip)(str(error))
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def pretrained(musicnn_package, tmp_path_factory) -> pathlib.Path:
+    """MSD_musicnn as trainer.import_pretrained leaves it; not to be changed."""
+    from trainer.import_pretrained import main
+
+    output = tmp_path_factory.mktemp("pretrained") / "MSD_musicnn"
+    assert main(["MSD_musicnn", "--from", str(musicnn_package), "--output", str(output)]) == 0
     return output
 
 

@@ -47,6 +47,11 @@ def checkpoint_file(job_dir: str, name: str) -> str:
     return os.path.join(job_dir, CHECKPOINTS, f"{name}.keras")
 
 
+def config_text(config: Config) -> str:
+    """What ``config.json`` holds."""
+    return json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
 def write_text(path: str, text: str) -> None:
     """Write a file that is there whole or not at all."""
     partial = f"{path}.partial"
@@ -76,8 +81,7 @@ class Job:
         self.job_dir = job_dir
         self.rows: list[dict[str, Any]] = []
         os.makedirs(os.path.join(job_dir, CHECKPOINTS), exist_ok=True)
-        text = json.dumps(config.to_json(), indent=2, ensure_ascii=False)
-        write_text(os.path.join(job_dir, CONFIG), text + "\n")
+        write_text(os.path.join(job_dir, CONFIG), config_text(config))
         import tensorflow as tf
 
         self._summary = tf.summary
