@@ -12,7 +12,7 @@ from schemas.errors import RunError
 from schemas.rejects import FILE, SONG, Stage
 
 MEANING = {
-    Stage.LIST: "named <7digital id>.clip.mp3",
+    Stage.LIST: "with a good name",
     Stage.JOIN: "one file and one song an id",
     Stage.MISMATCHES: "not a mismatch",
     Stage.TAGS: "with a tag",

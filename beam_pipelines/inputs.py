@@ -11,13 +11,14 @@ import hashlib
 import importlib.metadata
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import soundfile
 
-from beam_pipelines import join, lastfm, msd, options, plan, storage
+from beam_pipelines import join, labelled, lastfm, msd, options, plan, storage
+from beam_pipelines.lastfm import RawTag
 from beam_pipelines.listing import AudioFile, Listing, list_audio
 from beam_pipelines.progress import Progress
 from beam_pipelines.scan_table import read_scan
@@ -31,7 +32,7 @@ from schemas.split_file import parse_split
 _VERSIONED = ("librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
 _UNSHAPING = {
     *("audio_dir", "msd_summary", "lastfm_db", "mismatches", "duplicates", "output"),
-    *("overwrite", "dry_run", "verbose", "tag_lists", "split", "scan"),
+    *("overwrite", "dry_run", "verbose", "tag_lists", "split", "scan", "manifest"),
 }
 
 
@@ -61,6 +62,8 @@ class Inputs:
         What shapes the contents: options, and the inputs' sizes and hashes.
     plan_id : str
         Hash of both, and of the versions that matter.
+    labelled : list of Labelled or None
+        The rows of --manifest; they then stand for the summary and the tag database.
     """
 
     listing: Listing
@@ -75,6 +78,7 @@ class Inputs:
     options: dict[str, Any]
     fingerprints: dict[str, Any]
     plan_id: str
+    labelled: list[labelled.Labelled] | None = None
 
     @property
     def n_files(self) -> int:
@@ -96,8 +100,12 @@ class Inputs:
 
     def to_join(self, args: argparse.Namespace, work: str) -> plan.JoinInputs:
         """What the join reads; puts the listing into the work folder."""
+        judged = judge_files(self.listing, self.scan, options.limits(args))
         listing = storage.join(work, "listing.parquet")
-        storage.write_table(listing, judge_files(self.listing, self.scan, options.limits(args)))
+        if self.labelled:
+            tags = labelled.popularity(self.labelled)
+            judged = labelled.labelled_table(self.labelled, judged, tags, self.raw_to_clean)
+        storage.write_table(listing, judged)
         return plan.JoinInputs(
             listing=listing,
             n_files=self.n_files,
@@ -113,6 +121,7 @@ class Inputs:
             split_by=self.options["split"],
             split_percent=args.split_percent,
             rules=join.Rules(args.keep_untagged, self.split is not None),
+            is_labelled=bool(self.labelled),
         )
 
 
@@ -124,9 +133,22 @@ def look(args: argparse.Namespace) -> Inputs:
     UsageError
         At the first that cannot be used.
     """
+    lists = _tag_lists(args)
+    found = _look_labelled(args, lists) if args.manifest else _look_msd(args, lists)
+    shaping = {name: value for name, value in vars(args).items() if name not in _UNSHAPING}
+    shaping["split"] = "file" if found["split"] is not None else args.split
+    fingerprints = _fingerprints(args, found["listing"], lists)
+    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
+    versions["libsndfile"] = soundfile.__libsndfile_version__
+    plan_id = _hash([shaping, fingerprints, versions])
+    fingerprints |= {"versions": versions}
+    return Inputs(**found, options=shaping, fingerprints=fingerprints, plan_id=plan_id)
+
+
+def _look_msd(args: argparse.Namespace, lists: TagLists | None) -> dict[str, Any]:
+    """The Million Song Dataset's files, as fields of :class:`Inputs`."""
     with storage.local_copy(_there(args.msd_summary, "--msd_summary")) as summary:
         n_songs = msd.check_summary(summary)
-    lists = _tag_lists(args)
     mismatches = _text(args.mismatches, "--mismatches").split("\n")
     duplicates = _text(args.duplicates, "--duplicates").split("\n")
     split = None
@@ -138,34 +160,48 @@ def look(args: argparse.Namespace) -> Inputs:
     with storage.local_copy(_there(args.lastfm_db, "--lastfm_db")) as db:
         lastfm.validate(db)
         n_tids = lastfm.n_tids(db)
-        mapping, ignored = None, {}
-        if lists is not None:
-            table = clean_table(
-                lastfm.popularity(db), lists, args.tag_threshold, args.tag_pool_threshold
-            )
-            mapping, ignored = raw_to_clean(table), table.ignored
-            for line in ignored_lines(table) if args.tag_lists else ():
-                print(f"warning: --tag_lists: {line}", file=sys.stderr)
-    shaping = {name: value for name, value in vars(args).items() if name not in _UNSHAPING}
-    shaping["split"] = "file" if split is not None else args.split
-    fingerprints = _fingerprints(args, listing, lists)
-    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
-    versions["libsndfile"] = soundfile.__libsndfile_version__
-    plan_id = _hash([shaping, fingerprints, versions])
-    return Inputs(
-        listing=listing,
-        scan=scan,
-        n_songs=n_songs,
-        n_tids=n_tids,
-        raw_to_clean=mapping,
-        ignored_names=ignored,
-        mismatches=tuple(sorted(set(msd.parse_mismatches(mismatches)))),
-        duplicates=join.union_find(msd.parse_duplicates(duplicates)),
-        split=split,
-        options=shaping,
-        fingerprints=fingerprints | {"versions": versions},
-        plan_id=plan_id,
-    )
+        mapping, ignored = _clean(lastfm.popularity(db), lists, args) if lists else (None, {})
+    return {
+        "listing": listing,
+        "scan": scan,
+        "n_songs": n_songs,
+        "n_tids": n_tids,
+        "raw_to_clean": mapping,
+        "ignored_names": ignored,
+        "mismatches": tuple(sorted(set(msd.parse_mismatches(mismatches)))),
+        "duplicates": join.union_find(msd.parse_duplicates(duplicates)),
+        "split": split,
+    }
+
+
+def _look_labelled(args: argparse.Namespace, lists: TagLists | None) -> dict[str, Any]:
+    """A CSV file of one's own and the files that it names, as fields of :class:`Inputs`."""
+    rows = labelled.parse_labelled(storage.read_text(args.manifest, "--manifest"), args.manifest)
+    with Progress("look for the audio files"):
+        listing = labelled.list_labelled(rows, args.audio_dir)
+    mapping, ignored = _clean(labelled.popularity(rows), lists, args) if lists else (None, {})
+    return {
+        "listing": listing,
+        "scan": None,
+        "n_songs": len(rows),
+        "n_tids": 0,
+        "raw_to_clean": mapping,
+        "ignored_names": ignored,
+        "mismatches": (),
+        "duplicates": {},
+        "split": {row.track_id: row.part for row in rows} if rows[0].part else None,
+        "labelled": rows,
+    }
+
+
+def _clean(
+    tags: Sequence[RawTag], lists: TagLists, args: argparse.Namespace
+) -> tuple[dict[int, str], Mapping[str, tuple[str, ...]]]:
+    """Number of a raw tag to its clean tag, and the names of the lists that had no effect."""
+    table = clean_table(tags, lists, args.tag_threshold, args.tag_pool_threshold)
+    for line in ignored_lines(table) if args.tag_lists else ():
+        print(f"warning: --tag_lists: {line}", file=sys.stderr)
+    return raw_to_clean(table), table.ignored
 
 
 def list_scan(scan: pa.Table) -> Listing:
@@ -241,6 +277,8 @@ def _fingerprints(
             ("split_file", None if args.split in ("artist", "track") else args.split),
         )
     }
+    if args.manifest:
+        tables = {"manifest": storage.sha256(args.manifest)}
     tag_lists = None if lists is None else _hash(dataclasses.asdict(lists))
     return {"audio": audio, "tag_lists": tag_lists} | tables
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from beam_pipelines.silence import Limits
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
@@ -14,7 +15,8 @@ def build_parser() -> ArgumentParser:
     """The parser of the build's own options; Beam's are parsed after it."""
     parser = ArgumentParser(
         prog="python -m beam_pipelines.build",
-        description="Clean and join the Million Song Dataset and write a sharded data set.",
+        description="Clean and join the Million Song Dataset, or take audio and tags of your own "
+        "(--manifest), and write a sharded data set.",
         epilog="All of Beam's options are taken too: --runner (DirectRunner by default, on every "
         "core), --direct_num_workers, those of your runner. Exit codes: 0 done (rejects are no "
         "failure), 1 failed, 2 wrong arguments or input.",
@@ -28,14 +30,25 @@ def build_parser() -> ArgumentParser:
 
 
 def _add_inputs(group) -> None:
-    group.add_argument("--audio_dir", help="root of the 7digital audio")
+    group.add_argument(
+        "--audio_dir",
+        help="root of the 7digital audio; with --manifest what its paths are relative to, by "
+        "default its own folder",
+    )
+    group.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="a CSV file of your own with the columns path and tags (; or | between them) and, if "
+        "you like, artist and split (train, validation, test), in place of all files of the "
+        "Million Song Dataset",
+    )
     group.add_argument(
         "--scan",
         help="table of beam_pipelines.scan: files whose size and time of change it still has are "
         "judged by it and not decoded in vain; with --dry_run it stands in for --audio_dir too",
     )
-    group.add_argument("--msd_summary", required=True, help="msd_summary_file.h5")
-    group.add_argument("--lastfm_db", required=True, help="lastfm_tags.db")
+    group.add_argument("--msd_summary", help="msd_summary_file.h5")
+    group.add_argument("--lastfm_db", help="lastfm_tags.db")
     group.add_argument("--mismatches", help="sid_mismatches.txt: tracks that are not trusted")
     group.add_argument("--duplicates", help="msd_duplicates.txt: copies of a song")
     group.add_argument("--output", required=True, help="directory of the data set")
@@ -79,7 +92,7 @@ def _add_split(group) -> None:
         "--split",
         default="artist",
         help="artist (no artist in two parts), track, or a CSV file with the columns track_id "
-        "and split (train, validation, test)",
+        "and split (train, validation, test); a split in --manifest wins",
     )
     group.add_argument(
         "--split_percent",
@@ -93,8 +106,8 @@ def _add_tags(group) -> None:
     group.add_argument(
         "--tag_cleaning",
         choices=("lists", "none"),
-        default="lists",
-        help="merge spellings into the tags of curated lists, or take the tags as they are",
+        help="merge spellings into the tags of curated lists, or take the tags as they are; "
+        "lists if not said otherwise, none with --manifest",
     )
     group.add_argument("--tag_lists", help="directory of tag lists (default: the project's own)")
     group.add_argument(
@@ -160,13 +173,20 @@ def limits(args: argparse.Namespace) -> Limits:
 
 
 def check_together(args: argparse.Namespace) -> None:
-    """Look for options that contradict each other.
+    """Look for options that contradict each other; settle those that depend on others.
 
     Raises
     ------
     UsageError
         Naming them.
     """
+    if args.manifest:
+        _check_manifest(args)
+        args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
+    for name in () if args.manifest else ("msd_summary", "lastfm_db"):
+        if not getattr(args, name):
+            raise UsageError(f"--{name} is missing (or --manifest, for audio and tags of your own)")
+    args.tag_cleaning = args.tag_cleaning or ("none" if args.manifest else "lists")
     if not args.audio_dir and not (args.scan and args.dry_run):
         raise UsageError("--audio_dir is missing (only --scan with --dry_run can do without)")
     if args.tag_pool_threshold > args.tag_threshold:
@@ -177,6 +197,15 @@ def check_together(args: argparse.Namespace) -> None:
     if args.tag_cleaning == "none" and args.tag_lists:
         raise UsageError("--tag_lists has no meaning with --tag_cleaning none")
     audio_spec(args)
+
+
+def _check_manifest(args: argparse.Namespace) -> None:
+    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "scan", "val_above")
+    for name in others:
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} has no meaning with --manifest")
+    if args.split not in ("artist", "track"):
+        raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")
 
 
 def _positive_int(text: str) -> int:

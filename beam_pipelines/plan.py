@@ -1,8 +1,7 @@
 """Plan, first half: join what is listed, named and tagged into songs with their copies.
 
-Only rows travel here. What comes out lies in pieces in the work folder: the songs,
-in MD5 order, each with its candidates in the order in which they will be tried, and
-the rejects.
+Only rows travel here. What comes out lies in pieces in the work folder: the rejects, and the
+songs in MD5 order, each with its candidates in the order in which they will be tried.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 
-from beam_pipelines import join, lastfm, msd, storage
+from beam_pipelines import join, labelled, lastfm, msd, storage
 from beam_pipelines.join import Candidate, ListedFile, Rules
 from beam_pipelines.listing import parse_7digitalid
 from schemas import tables
@@ -69,6 +68,8 @@ class JoinInputs:
         Shares of train, validation and test.
     rules : Rules
         What is let through.
+    is_labelled : bool
+        Whether `listing` is a ``labelled.labelled_table``, and all that is read.
     """
 
     listing: str
@@ -85,6 +86,7 @@ class JoinInputs:
     split_by: str
     split_percent: tuple[float, ...]
     rules: Rules
+    is_labelled: bool = False
 
 
 def ranges(n: int, step: int) -> list[tuple[int, int]]:
@@ -272,18 +274,8 @@ def _read(pipeline, name: str, n: int, step: int, reader: beam.DoFn):
     )
 
 
-def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None:
-    """Put the steps of the join into a pipeline.
-
-    Parameters
-    ----------
-    pipeline : beam.Pipeline
-        Runs when its context ends.
-    inputs : JoinInputs
-        What is read.
-    folder : str
-        Gets ``songs-*.parquet`` and ``rejects-*.parquet``.
-    """
+def _read_msd(pipeline, inputs: JoinInputs):
+    """Pairs of song and file, tags and rejects of the Million Song Dataset's own files."""
     step = max(100_000, -(-inputs.n_tids // 16))
     files = _read(pipeline, "listing", inputs.n_files, ROWS_A_RANGE, ReadListing(inputs.listing))
     songs = _read(pipeline, "summary", inputs.n_songs, ROWS_A_RANGE, ReadSongs(inputs.summary))
@@ -299,10 +291,30 @@ def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None
         | "Join files and songs on the 7digital id" >> beam.CoGroupByKey()
         | "Drop ambiguous ids" >> beam.ParDo(MatchIds()).with_outputs(REJECTS, main="rows")
     )
+    return pairs.rows, tags.rows, (files[REJECTS], pairs[REJECTS])
+
+
+def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None:
+    """Put the steps of the join into a pipeline.
+
+    Parameters
+    ----------
+    pipeline : beam.Pipeline
+        Runs when its context ends.
+    inputs : JoinInputs
+        What is read.
+    folder : str
+        Gets ``songs-*.parquet`` and ``rejects-*.parquet``.
+    """
+    if inputs.is_labelled:
+        rows = ranges(inputs.n_songs, ROWS_A_RANGE)
+        pairs, tags, rejects = labelled.read_labelled(pipeline, inputs.listing, rows, REJECTS)
+    else:
+        pairs, tags, rejects = _read_msd(pipeline, inputs)
     tracks = (
         {
-            "pairs": pairs.rows,
-            "tags": tags.rows,
+            "pairs": pairs,
+            "tags": tags,
             "mismatches": pipeline
             | "Mismatches" >> beam.Create([(track, True) for track in inputs.mismatches]),
             "groups": pipeline | "Duplicates" >> beam.Create(sorted(inputs.duplicates.items())),
@@ -321,7 +333,7 @@ def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None
     _split_and_write(copies.rows, inputs, song_pieces, folder)
     reject_pieces = max(1, -(-(inputs.n_files + inputs.n_songs) // ROWS_A_PIECE))
     _ = (
-        (files[REJECTS], pairs[REJECTS], tracks[REJECTS], copies[REJECTS])
+        (*rejects, tracks[REJECTS], copies[REJECTS])
         | "All rejects" >> beam.Flatten()
         | "Cut rejects into pieces" >> beam.Map(key_rejects, reject_pieces)
         | "Group reject pieces" >> beam.GroupByKey()

@@ -144,7 +144,7 @@ def test_stages_read_as_an_account(page):
         [
             ["Stage", "filessongs", "files", "songs"],
             ["Listed", "", "8", "9"],
-            ["Named <7digital id>.clip.mp3", "", "8", "9"],
+            ["With a good name", "", "8", "9"],
             ["7digital id on several files or songs ambiguous_7digitalid", "", "−1", "−1"],
             ["song whose id no file has no_audio", "", "", "−1"],
             ["One file and one song an id", "", "7", "7"],
