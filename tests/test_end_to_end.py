@@ -19,7 +19,7 @@ from trainer import evaluate
 # Added to the README's arguments, where the last of two equal options counts.
 SMALLER = {
     "beam_pipelines.sample": "--clips 48",
-    "beam_pipelines.build": "--tag_threshold 4 --num_shards 3",
+    "beam_pipelines.build": "--tag_threshold 4 --num_shards 6",
     "beam_pipelines.clean_tags": "--tag_threshold 4",
     "trainer.task": "--epochs 1 --set window_seconds=3",
 }
@@ -56,6 +56,8 @@ def test_the_whole_way(way):
         "trainer.evaluate",
         "trainer.export",
         "serving.predict",
+        "serving.predict",
+        "serving.lite",
         "beam_pipelines.scan",
         "beam_pipelines.clean_tags",
         "beam_pipelines.clean_tags",
@@ -64,6 +66,7 @@ def test_the_whole_way(way):
         assert "Traceback" not in process.stderr and "I0000" not in process.stderr, module
     assert {line for line in readme_commands() if line.startswith("make")} == {
         "make demo",
+        "make model",
         "make test",
     }
     files = sorted(
@@ -71,6 +74,10 @@ def test_the_whole_way(way):
     )
     rows = [json.loads(line) for line in (folder / "tags.jsonl").read_text().splitlines()]
     assert [row["path"] for row in rows] == files
+    assert pd.read_csv(folder / "lite.csv")["path"].tolist() == files
+    table = pq.read_table(folder / "tags.parquet").to_pylist()
+    assert [row["path"] for row in table] == files
+    assert len(list((folder / "taggrams").rglob("*.png"))) == len(files)
     report = json.loads((folder / "test.json").read_text())
     tracks = pq.read_table(folder / "dataset" / "tracks.parquet").to_pylist()
     assert report["tracks"] == sum(track["split"] == "test" for track in tracks) > 0
@@ -78,12 +85,15 @@ def test_the_whole_way(way):
 
 def test_the_python_of_the_readme(way, monkeypatch, capsys):
     folder, _ = way
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(folder)
-    exec(code, {})
+    for code in blocks:
+        exec(code, {})
     dataset = json.loads((folder / "dataset" / "dataset.json").read_text())["data"]
     printed = capsys.readouterr().out
     assert dataset["vocabulary"][0]["tag"] in printed and "TR" in printed
+    assert f"pons (None, {min(10, len(dataset['vocabulary']))})" in printed
+    assert (folder / "own_job" / "metrics.json").exists()
 
 
 def served_scores(folder, model, output):
