@@ -1,7 +1,7 @@
 # make test, make demo, make model: each sets up all it needs in .venv and is quick when run again.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow lint format demo model bench clean
+.PHONY: help setup tag test test-slow lint format demo model bench clean
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -10,15 +10,17 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 STAMP := .venv/installed
 SEED ?= 0
+TAGGER := pretrained/MSD_musicnn
 
 help:
+	@echo "make tag        tags for your own music: make tag FILES=\"song.mp3 folder\""
 	@echo "make test       lint, formatting and the fast tests"
 	@echo "make demo       sample, build, train, evaluate, export and predict, in ./demo (SEED=0, SHUFFLE=1)"
 	@echo "make model      a model to try the service with, in ./model (from make demo's, if that was run)"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      the measurements"
 	@echo "make format     put the formatting right"
-	@echo "make clean      remove .venv, ./demo, ./model and caches"
+	@echo "make clean      remove .venv, ./demo, ./model, ./pretrained and caches"
 
 setup: $(STAMP)
 
@@ -52,6 +54,11 @@ format: $(STAMP)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+tag: $(STAMP)
+	@$(if $(strip $(FILES)),,echo 'error: name files or folders: make tag FILES="song.mp3 folder"' >&2; exit 2)
+	@test -e $(TAGGER) || $(BIN)/python -m trainer.import_pretrained $(notdir $(TAGGER)) --output $(TAGGER)
+	@$(BIN)/python -m serving.lite $(TAGGER) $(FILES)
+
 demo: $(STAMP)
 	@$(BIN)/python scripts/demo.py --output demo --seed $(SEED) $(if $(SHUFFLE),--shuffle_labels)
 
@@ -66,5 +73,5 @@ bench: model
 	@$(BIN)/python -m tests.benchmarks.folder
 
 clean:
-	rm -rf .venv demo model build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo model pretrained build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
