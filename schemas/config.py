@@ -20,6 +20,7 @@ from schemas.manifest import Dataset
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 RANDOM, CENTRED = WINDOWS = ("random", "centred")
+FROZEN = ("front_end", "embedding")
 INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
 
 
@@ -94,10 +95,25 @@ class Training:
     )
     jit_compile: bool = keys.flag(False, "compile the steps with XLA: for GPUs, slower on CPUs")
     steps_per_execution: int = keys.whole(
-        1, 1, "steps in one call, for fast GPUs: an epoch is cut to a multiple, input_wait is not known"
+        1,
+        1,
+        "steps in one call, for fast GPUs: an epoch is cut to a multiple, input_wait is not known",
     )
     save_minutes: float = keys.real(
         10.0, 0, 10000, "minutes between saved states within an epoch, for --resume"
+    )
+    init_from: str | None = keys.key(
+        None,
+        "start from the weights of this job, but for the output layer; --init_from sets it",
+        "a directory of trainer.import_pretrained or trainer.task",
+        lambda v: isinstance(v, str) and v != "",
+        True,
+    )
+    freeze: str | None = keys.choice(
+        None,
+        FROZEN,
+        "with init_from: what stays as it was, the front end or all but the output",
+        True,
     )
     shuffle_labels: bool = keys.flag(
         False, "control: the tags of each training track are dealt to another one"
@@ -200,7 +216,12 @@ def _fields(section: str) -> dict[str, dataclasses.Field]:
     return {field.name.rstrip("_"): field for field in dataclasses.fields(SECTIONS[section])}
 
 
-def read_config(file: str | None, settings: Sequence[str] = (), option: str = "--set") -> Config:
+def read_config(
+    file: str | None,
+    settings: Sequence[str] = (),
+    option: str = "--set",
+    base: dict[str, dict[str, Any]] | None = None,
+) -> Config:
     """Read a configuration file and apply settings of the command line to it.
 
     Parameters
@@ -213,6 +234,8 @@ def read_config(file: str | None, settings: Sequence[str] = (), option: str = "-
         list where a list is asked for.
     option : str
         What errors call the settings.
+    base : dict, optional
+        Sections with keys that take the place of the defaults.
 
     Raises
     ------
@@ -229,7 +252,9 @@ def read_config(file: str | None, settings: Sequence[str] = (), option: str = "-
         except ValueError as error:
             raise UsageError(f"{file} is no JSON: {error}") from error
     config = parse_config(values, file or "configuration")
-    values = config.to_json()
+    for section, given in (base or {}).items():
+        values[section] = given | values.get(section, {})
+    values = (parse_config(values) if base else config).to_json()
     for setting in settings:
         section, key, value = _setting(setting, option)
         values[section][key] = value

@@ -40,7 +40,9 @@ def data(tmp_path_factory):
     return tone_dataset(folder, LOG_MEL, train=40, validation=5, test=0)
 
 
-def train_tones(data, job_dir, *settings, loop="fit", resume=False, at=None, delay=0.0):
+def train_tones(
+    data, job_dir, *settings, loop="fit", resume=False, at=None, delay=0.0, initial=None
+):
     """Train a tiny model; Ctrl-C is pressed when the batch of step `at` is made."""
     dataset = read_dataset(data)
     config = fill_options(fill(read_config(None, [*SETTINGS, "epochs=3", *settings]), dataset))
@@ -65,7 +67,7 @@ def train_tones(data, job_dir, *settings, loop="fit", resume=False, at=None, del
     rates = read_tags(source)[1].mean(axis=0)
     model = train(
         batches, tracks, config, make_strategy(), str(job_dir),
-        rates=rates, loop=loop, resume=resume,
+        rates=rates, initial=initial, loop=loop, resume=resume,
     )  # fmt: skip
     return curve(job_dir), [weight.numpy() for weight in model.weights]
 

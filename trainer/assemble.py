@@ -9,7 +9,8 @@ import numpy as np
 
 from schemas.config import Config, Training
 from schemas.errors import UsageError
-from trainer.models import build_model, model_options
+from trainer.fine_tune import freeze
+from trainer.models import MODELS, build_model, model_options
 from trainer.schedules import learning_rate
 
 
@@ -100,6 +101,7 @@ def make_model(
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = config.training.norm_momentum
             layer.synchronized = replicas > 1
+    freeze(model, config.training.freeze, MODELS[config.model.name].front_end)
     return model
 
 

@@ -27,6 +27,7 @@ from schemas.saved_model import (
     lite_path,
     read_model_info,
 )
+from trainer.fine_tune import inherited_licence
 from trainer.job import BEST, CHECKPOINTS, CONFIG
 from trainer.lite import check_lite_place, export_lite
 
@@ -51,7 +52,9 @@ def parser() -> ArgumentParser:
         "--output", required=True, help="directory to write; an exported model there is replaced"
     )
     options.add_argument(
-        "--licence", default="", help="terms of use of the weights, kept inside the model"
+        "--licence",
+        help="terms of use of the weights, kept inside the model; by default those that the "
+        "job's own export has",
     )
     return options
 
@@ -66,7 +69,10 @@ def main(argv: Sequence[str]) -> int:
     import_tensorflow()
     from trainer.tagger import config_tagger, read_checkpoint
 
-    tagger = config_tagger(read_checkpoint(checkpoint), config, options.licence)
+    licence = options.licence
+    if licence is None:
+        licence = inherited_licence(options.job_dir)
+    tagger = config_tagger(read_checkpoint(checkpoint), config, licence)
     export_saved_model(tagger, options.output)
     lite = export_lite(options.output)
     print(f"exported {checkpoint} to {options.output} and {lite}")

@@ -12,6 +12,7 @@ from schemas.config import Config, select_tags
 from schemas.errors import UsageError
 from trainer.assemble import make_model, make_optimizer, start_at_rates
 from trainer.custom_loop import custom_loop
+from trainer.fine_tune import take_over
 from trainer.fit_loop import fit_loop
 from trainer.input import WholeTracks, window_tracks
 from trainer.job import BEST, Job, checkpoint_file
@@ -28,6 +29,7 @@ def train(
     job_dir: str,
     *,
     rates: np.ndarray | None = None,
+    initial: keras.Model | None = None,
     loop: str = "fit",
     resume: bool = False,
 ) -> keras.Model:
@@ -50,6 +52,8 @@ def train(
         Gets what :class:`trainer.job.Job` writes.
     rates : np.ndarray [targets], optional
         Where the scores start, see :func:`trainer.assemble.start_at_rates`.
+    initial : keras.Model, optional
+        Whose weights the training starts from, see :func:`trainer.fine_tune.take_over`.
     loop : {'fit', 'custom'}
         ``model.fit`` or a gradient tape.
     resume : bool
@@ -82,6 +86,8 @@ def train(
         model = make_model(config, windows.shape[1], tags.shape[1], replicas, training.precision)
         if rates is not None:
             start_at_rates(model, rates)
+        if initial is not None:
+            take_over(model, initial)
         model.compile(
             make_optimizer(training, steps * training.epochs),
             "binary_crossentropy",

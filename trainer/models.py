@@ -19,16 +19,19 @@ from trainer.pons import pons
 class Architecture:
     """A builder of ``scores = build(inputs, n_tags, **options)`` and its front ends.
 
-    The builder names the layer before the output's dropout "embedding".
+    The builder names the layer before the output's dropout "embedding". `front_end` is
+    what the names of the layers begin with that look at the input, if the architecture
+    tells them from the others.
     """
 
     build: Callable[..., Any]
     frontends: tuple[str, ...] = (LOG_MEL,)
+    front_end: tuple[str, ...] = ()
 
 
 MODELS = {
-    "pons": Architecture(pons, AUDIO_FORMATS),
-    "musicnn": Architecture(musicnn),
+    "pons": Architecture(pons, AUDIO_FORMATS, ("wave_", "timbre_", "temporal_")),
+    "musicnn": Architecture(musicnn, front_end=("input_norm", "timbre_", "temporal_")),
     "vgg": Architecture(vgg),
 }
 

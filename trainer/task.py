@@ -12,6 +12,13 @@ from schemas.command import ArgumentParser, import_tensorflow, run_command
 from schemas.config import Config, describe, fill, read_config, select_tags
 from schemas.errors import UsageError
 from schemas.manifest import Dataset, read_dataset
+from trainer.fine_tune import (
+    check_initial,
+    inherited_licence,
+    initial_settings,
+    read_initial,
+    take_over,
+)
 from trainer.job import CONFIG, EXPORT, METRICS, clear_job, job_parts
 from trainer.lite import export_lite
 
@@ -45,6 +52,12 @@ def parser() -> ArgumentParser:
         action="extend",
         default=[],
         help="settings that win over the file: section.key, or the key alone if only one has it",
+    )
+    options.add_argument(
+        "--init_from",
+        metavar="DIR",
+        help="start from the weights of a network of trainer.import_pretrained or of an earlier "
+        "job: its model and window, a new output layer for the data set's tags",
     )
     options.add_argument("--epochs", type=int, help="as --set model-training.epochs")
     options.add_argument(
@@ -80,20 +93,25 @@ def main(argv: Sequence[str]) -> int:
         settings.append(f"model-training.epochs={options.epochs}")
     if options.frontend:
         settings.append(f"model.frontend={options.frontend}")
-    config = read_config(options.config, settings)
+    base = initial_settings(options.init_from) if options.init_from else None
+    config = read_config(options.config, settings, base=base)
     dataset = read_dataset(options.dataset)
     config = fill(config, dataset)
+    check_initial(config)
     select_tags(config.tags, dataset.vocabulary)
     if not dataset.records("train"):
         raise UsageError(f"{options.dataset} has no training tracks")
-    _check_job_dir(options.job_dir, options.overwrite, options.resume)
+    init_from = config.training.init_from
+    _check_job_dir(options.job_dir, options.overwrite, options.resume, init_from)
     run(config, dataset, options.job_dir, options.loop, options.gpus, options.resume)
     return 0
 
 
-def _check_job_dir(job_dir: str, overwrite: bool, resume: bool) -> None:
+def _check_job_dir(job_dir: str, overwrite: bool, resume: bool, init_from: str | None) -> None:
     if overwrite and resume:
         raise UsageError("--overwrite and --resume: allowed is one of them")
+    if init_from and os.path.realpath(init_from) == os.path.realpath(job_dir):
+        raise UsageError(f"{job_dir} is also --init_from: choose another directory")
     if os.path.lexists(job_dir) and not os.path.isdir(job_dir):
         raise UsageError(f"{job_dir} is a file: choose a directory")
     if job_parts(job_dir) and not overwrite and not resume:
@@ -151,7 +169,7 @@ def run(
     from trainer.export import export_saved_model
     from trainer.input import damage, part_source, read_tags, training_batches, whole_tracks
     from trainer.loop import best_model, train
-    from trainer.tagger import Tagger
+    from trainer.tagger import config_tagger
 
     strategy = make_strategy(gpus)
     config = fill_options(config)
@@ -159,7 +177,10 @@ def run(
     validation = None
     if dataset.records("validation"):
         validation = part_source(dataset, "validation", config)
-    make_model(config, source.window, len(source.names))  # what does not fit is said here
+    initial = read_initial(config)
+    model = make_model(config, source.window, len(source.names))  # what does not fit is said here
+    if initial is not None:
+        take_over(model, initial)
     resume = resume and os.path.isfile(os.path.join(job_dir, CONFIG))
     if resume:
         _check_same(config, job_dir)
@@ -179,15 +200,14 @@ def run(
                 strategy,
                 job_dir,
                 rates=tags.mean(axis=0),
+                initial=initial,
                 loop=loop,
                 resume=resume,
             )
         except tf.errors.OpError as error:
             shards = [*source.shards, *dataset.shards("validation")]
             raise damage(shards, error) from error
-    tagger = Tagger(
-        model, source.spec, source.frontend, source.window, source.names, config.to_json()
-    )
+    tagger = config_tagger(model, config, inherited_licence(config.training.init_from))
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)
     print(f"exported to {export} and {export_lite(export)}")
