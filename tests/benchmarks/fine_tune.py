@@ -1,10 +1,10 @@
 """What starting from a published network is worth: fine-tuning beside training from scratch.
 
-``python -m tests.benchmarks.fine_tune [WORK] [--seeds 0 1 2] [--epochs 10]``
+``python -m tests.benchmarks.fine_tune [WORK] [--seeds 0 1 2] [--epochs 10] [--set freeze=…]``
 
 On the corpus of the reference material (ORPHEUS_FIXTURES), for each seed: MSD_musicnn with a
 new output layer, and the same network untrained, for as many epochs and so in the same CPU
-time, which is measured. WORK (demo/fine_tune) keeps data set, network, jobs and reports: what
+time, which is measured (what is frozen only makes the first the quicker one). WORK (demo/fine_tune) keeps data set, network, jobs and reports: what
 is there is not done again. Writes WORK/table.md; ends with exit code 1 if the margin of the
 macro ROC-AUC on the test split, over tags with at least five positives, is missed.
 """
@@ -76,14 +76,20 @@ def main() -> int:
     parser.add_argument("work", nargs="?", default="demo/fine_tune", help="folder for everything")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=10, help="of either training")
-    parser.add_argument("--rate", type=float, default=5e-4, help="learning rate of the fine-tuning")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=["learning_rate=0.0005"],
+        metavar="KEY=VALUE",
+        help="settings of the fine-tuning alone (default: learning_rate=0.0005)",
+    )
     options = parser.parse_args()
     work = pathlib.Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
     data, network = prepare(work)
     seconds = json.loads((network / "config.json").read_text())["model-training"]["window_seconds"]
     lines = [
-        f"MSD_musicnn, {options.epochs} epochs; macro over tags with at least 5 positives, test",
+        f"{options.epochs} epochs, fine-tuning with {' '.join(options.set)}; macro over tags with at least 5 positives, test",
         "",
         "| seed | from | CPU s | ROC-AUC | PR-AUC |",
         "|---|---|---|---|---|",
@@ -92,12 +98,13 @@ def main() -> int:
     for seed in options.seeds:
         common = [f"seed={seed}", f"epochs={options.epochs}"]
         runs = {
-            "MSD_musicnn": ["--init_from", network, "--set", f"learning_rate={options.rate}"],
+            "MSD_musicnn": ["--init_from", network, "--set", *options.set],
             "scratch": ["--set", "name=musicnn", f"window_seconds={seconds}"],
         }
         found = {}
         for start, arguments in runs.items():
-            name = f"{start}-{seed}-{options.epochs}"
+            own = options.set if start == "MSD_musicnn" else []
+            name = "-".join([start, *common, *own])
             found[start] = score(work, name, data, *arguments, *common)
             areas = " | ".join(f"{100 * found[start][area]:.1f}" for area in ("roc_auc", "pr_auc"))
             lines.append(f"| {seed} | {start} | {found[start]['cpu']:.0f} | {areas} |")
