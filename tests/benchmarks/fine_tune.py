@@ -4,9 +4,10 @@
 
 On the corpus of the reference material (ORPHEUS_FIXTURES), for each seed: MSD_musicnn with a
 new output layer, and the same network untrained, for as many epochs and so in the same CPU
-time, which is measured (what is frozen only makes the first the quicker one). WORK (demo/fine_tune) keeps data set, network, jobs and reports: what
-is there is not done again. Writes WORK/table.md; ends with exit code 1 if the margin of the
-macro ROC-AUC on the test split, over tags with at least five positives, is missed.
+time, which is measured (freezing only makes the first the quicker one). WORK (demo/fine_tune)
+keeps data set, network, jobs and reports: what is there is not done again. Writes
+WORK/table.md; ends with exit code 1 if the margin of the macro ROC-AUC on the test split, over
+tags with at least five positives, is missed.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def main() -> int:
     data, network = prepare(work)
     seconds = json.loads((network / "config.json").read_text())["model-training"]["window_seconds"]
     lines = [
-        f"{options.epochs} epochs, fine-tuning with {' '.join(options.set)}; macro over tags with at least 5 positives, test",
+        f"{options.epochs} epochs, fine-tuning with {' '.join(options.set)}; test split, macro over "
+        "tags with at least five positives",
         "",
         "| seed | from | CPU s | ROC-AUC | PR-AUC |",
         "|---|---|---|---|---|",
