@@ -90,7 +90,7 @@ def main() -> int:
     data, network = prepare(work)
     seconds = json.loads((network / "config.json").read_text())["model-training"]["window_seconds"]
     lines = [
-        f"{options.epochs} epochs, fine-tuning with {' '.join(options.set)}; test split, macro over "
+        f"{options.epochs} epochs, fine-tuned with {' '.join(options.set)}; test split, macro over "
         "tags with at least five positives",
         "",
         "| seed | from | CPU s | ROC-AUC | PR-AUC |",
