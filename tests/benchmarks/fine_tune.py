@@ -80,9 +80,9 @@ def main() -> int:
     parser.add_argument(
         "--set",
         nargs="+",
-        default=["learning_rate=0.0005"],
+        default=["freeze=embedding", "learning_rate=0.03"],
         metavar="KEY=VALUE",
-        help="settings of the fine-tuning alone (default: learning_rate=0.0005)",
+        help="settings of the fine-tuning alone (default: freeze=embedding learning_rate=0.03)",
     )
     options = parser.parse_args()
     work = pathlib.Path(options.work)
