@@ -1,7 +1,7 @@
 # make test, make demo, make model: each sets up all it needs in .venv and is quick when run again.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tag test test-slow lint format demo model bench clean
+.PHONY: help setup tag test test-slow lint format demo model bench clean flink-cluster flink-cluster-stop
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -19,6 +19,7 @@ help:
 	@echo "make model      a model to try the service with, in ./model (from make demo's, if that was run)"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      the measurements"
+	@echo "make flink-cluster, make flink-cluster-stop   a small real Flink cluster on this machine"
 	@echo "make format     put the formatting right"
 	@echo "make clean      remove .venv, ./demo, ./model, ./pretrained and caches"
 
@@ -71,6 +72,12 @@ bench: model
 	@$(BIN)/python -m tests.benchmarks.input
 	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
 	@$(BIN)/python -m tests.benchmarks.folder
+
+flink-cluster: $(STAMP)
+	@$(BIN)/python -m scripts.flink_cluster start
+
+flink-cluster-stop: $(STAMP)
+	@$(BIN)/python -m scripts.flink_cluster stop
 
 clean:
 	rm -rf .venv demo model pretrained build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -28,6 +28,7 @@ from beam_pipelines.finish import finish, plan_rejects
 from beam_pipelines.inputs import Inputs, look
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, n_cores, parse_options, row_options
+from beam_pipelines.sight import first_seen
 from schemas.command import run_command
 from schemas.errors import UsageError
 from schemas.manifest import PARTS, Dataset
@@ -52,7 +53,9 @@ def main(argv: Sequence[str]) -> int:
             print(format_counts(state.data["stages"], state.data["listed"]))
             return 0
         planned = state.plan or make_plan(args, inputs, state.work, rest)
-        write_missing(args, planned, state.work, beam_options)
+        in_order = (storage.join(args.audio_dir, file.path) for file in inputs.listing.files)
+        must_see = (storage.join(state.work, workdir.PLAN), *first_seen(in_order))
+        write_missing(args, planned, state.work, must_see, beam_options)
         manifest = finish(
             args.output,
             state.work,
@@ -97,7 +100,10 @@ def make_plan(
     from beam_pipelines import vocabulary  # TensorFlow: 10 s that a second run need not pay
 
     beam_options = row_options(beam_argv)
-    with Progress("plan: join files, songs and tags"), make_pipeline(beam_options) as pipeline:
+    with (
+        Progress("plan: join files, songs and tags"),
+        make_pipeline(beam_options, "join", args.output) as pipeline,
+    ):
         plan.join_songs(pipeline, inputs.to_join(args, work), work)
     pieces = [
         storage.join(work, name) for name in storage.list_names(work) if name.startswith("songs-")
@@ -118,7 +124,10 @@ def make_plan(
     shards = deal.shard_names(args.audio_format, planned, args.num_shards)
     for warning in deal.shard_advice(planned, args.num_shards, n_cores()):
         print(f"warning: {warning}", file=sys.stderr)
-    with Progress("plan: deal to shards"), make_pipeline(beam_options) as pipeline:
+    with (
+        Progress("plan: deal to shards"),
+        make_pipeline(beam_options, "deal", args.output) as pipeline,
+    ):
         deal.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
     found = inputs.describe() | {
         "shards": deal.describe(shards),
@@ -153,7 +162,11 @@ def print_plan(planned: dict[str, Any], work: str) -> None:
 
 
 def write_missing(
-    args: argparse.Namespace, planned: dict[str, Any], work: str, beam_options: PipelineOptions
+    args: argparse.Namespace,
+    planned: dict[str, Any],
+    work: str,
+    must_see: Sequence[str],
+    beam_options: PipelineOptions,
 ) -> None:
     """Write the shards that are not finished yet."""
     settings = write.WriteSettings(
@@ -164,6 +177,7 @@ def write_missing(
         spec=options.audio_spec(args),
         limits=options.limits(args),
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
+        must_see=tuple(must_see),
     )
     shards = [deal.Shard(**shard) for shard in planned["shards"]]
     missing = [shard for shard in shards if write.read_side(args.output, work, shard) is None]
@@ -171,7 +185,10 @@ def write_missing(
         done = len(shards) - len(missing)
         print(f"{done} of {len(shards)} shards are finished already", file=sys.stderr)
     if missing:
-        with _watch(missing, args.output, work), make_pipeline(beam_options) as pipeline:
+        with (
+            _watch(missing, args.output, work),
+            make_pipeline(beam_options, "write", args.output) as pipeline,
+        ):
             write.write_shards(pipeline, missing, settings)
 
 

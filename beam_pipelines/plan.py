@@ -14,7 +14,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 
-from beam_pipelines import join, labelled, lastfm, msd, storage
+from beam_pipelines import join, labelled, lastfm, msd, sight, storage
 from beam_pipelines.join import Candidate, ListedFile, Rules
 from beam_pipelines.listing import parse_7digitalid
 from schemas import tables
@@ -101,6 +101,7 @@ class _ReadFile(beam.DoFn):
         self.path = path
 
     def setup(self) -> None:
+        sight.check_sight([self.path])
         self.stack = contextlib.ExitStack()
         self.local = self.stack.enter_context(storage.local_copy(self.path))
 
@@ -279,13 +280,8 @@ def _read_msd(pipeline, inputs: JoinInputs):
     step = max(100_000, -(-inputs.n_tids // 16))
     files = _read(pipeline, "listing", inputs.n_files, ROWS_A_RANGE, ReadListing(inputs.listing))
     songs = _read(pipeline, "summary", inputs.n_songs, ROWS_A_RANGE, ReadSongs(inputs.summary))
-    tags = _read(
-        pipeline,
-        "tags",
-        inputs.n_tids,
-        step,
-        ReadTags(inputs.lastfm_db, inputs.raw_to_clean, inputs.val_above),
-    )
+    reader = ReadTags(inputs.lastfm_db, inputs.raw_to_clean, inputs.val_above)
+    tags = _read(pipeline, "tags", inputs.n_tids, step, reader)
     pairs = (
         {"files": files.rows, "songs": songs.rows}
         | "Join files and songs on the 7digital id" >> beam.CoGroupByKey()

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
+import re
+import sys
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+)
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import sdk_worker
 
+from beam_pipelines import flink
 from schemas.command import ArgumentParser
 from schemas.errors import RunError, UsageError
 
 _LOCAL = {"directrunner", "fnapirunner"}
+_FLINK = "flinkrunner"
+# What a worker refuses (beam_pipelines.sight) arrives here as text.
+_REFUSED = re.compile(r"schemas\.errors\.UsageError: (.*?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 def parse_options(argv: Sequence[str]) -> PipelineOptions:
@@ -40,9 +52,11 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(argv)
-    if unknown:
-        raise UsageError(f"unknown option {unknown[0]} (see --help)")
     defaults = ["--direct_running_mode=multi_threading", f"--direct_num_workers={n_cores()}"]
+    if _runner_name(PipelineOptions(argv)).lower() == _FLINK:
+        argv = flink.add_job_server(flink.add_defaults(argv, n_cores()), unknown)
+    elif unknown:
+        raise UsageError(f"unknown option {unknown[0]} (see --help)")
     parsed = PipelineOptions([*defaults, *argv])
     _new_pipeline(parsed)  # a runner that cannot be had is said before any work
     return parsed
@@ -58,7 +72,9 @@ def row_options(argv: Sequence[str]) -> PipelineOptions:
 
 
 @contextlib.contextmanager
-def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+def make_pipeline(
+    options: PipelineOptions, step: str = "", output: str = ""
+) -> Iterator[beam.Pipeline]:
     """A pipeline on the runner that the options name; it runs when the context ends.
 
     Beam's DirectRunner is a switch that tries to download another runner (Prism) first,
@@ -68,6 +84,10 @@ def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     ----------
     options : PipelineOptions
         From :func:`parse_options`.
+    step, output : str
+        What the pipeline does and where it writes: the job's name on a cluster. A job
+        there that an earlier, killed command for the same output left running is
+        cancelled first.
 
     Yields
     ------
@@ -77,7 +97,11 @@ def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     ------
     RunError
         If the pipeline fails, with the cause and the step in one line.
+    UsageError
+        If a worker cannot see what it needs.
     """
+    if step:
+        _name_job(options, step, output)
     pipeline = _new_pipeline(options)
     _hush_workers()
     try:
@@ -86,11 +110,27 @@ def make_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     except (UsageError, RunError):
         raise
     except Exception as error:
+        refusal = _REFUSED.search(str(error))
+        if refusal:
+            raise UsageError(refusal[1]) from error
         raise RunError(f"the pipeline stopped: {_cause(error)}") from error
 
 
+def _name_job(options: PipelineOptions, step: str, output: str) -> None:
+    key = hashlib.md5(output.encode()).hexdigest()[:8]
+    options.view_as(GoogleCloudOptions).job_name = f"orpheus-{step}-{key}"
+    master = options.view_as(FlinkRunnerOptions).flink_master
+    is_flink = _runner_name(options).lower() == _FLINK
+    if is_flink and flink.is_cluster(master) and flink.cancel_jobs(master, key):
+        print("an earlier job of the same output was cancelled; this goes on", file=sys.stderr)
+
+
+def _runner_name(options: PipelineOptions) -> str:
+    return options.view_as(StandardOptions).runner or "DirectRunner"
+
+
 def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
-    name = options.view_as(StandardOptions).runner or "DirectRunner"
+    name = _runner_name(options)
     runner = FnApiRunner() if name.lower() in _LOCAL else name
     try:
         return beam.Pipeline(runner=runner, options=options)
@@ -99,9 +139,14 @@ def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
 
 
 def _hush_workers() -> None:
-    """Beam prints a worker's traceback past all logging; the error itself is raised here too."""
+    """Beam shows a worker's traceback past its own logging; the error is raised here too."""
     if not logging.getLogger("apache_beam").isEnabledFor(logging.ERROR):
         sdk_worker.print = lambda *_, **__: None
+        logging.getLogger().addFilter(_not_of_a_job)
+
+
+def _not_of_a_job(record: logging.LogRecord) -> bool:
+    return record.module != "portable_runner"
 
 
 def _cause(error: Exception) -> str:

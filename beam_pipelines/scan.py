@@ -30,6 +30,7 @@ from beam_pipelines.measure import measure_file
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, parse_options
 from beam_pipelines.scan_table import check_suffix, rejects_path, write_scan
+from beam_pipelines.sight import check_sight, first_seen
 from beam_pipelines.silence import Limits
 from beam_pipelines.workdir import lock
 from schemas import tables
@@ -148,12 +149,18 @@ def _measure(
     def look() -> int:
         return sum(sizes.get(name, 0) for name in storage.list_names(work))
 
-    with Progress("measure: files", sum(sizes.values()), look), make_pipeline(beam_options) as job:
+    in_order = (storage.join(audio_dir, file.path) for file in listing.files)
+    must_see = (listing_path, *first_seen(in_order))
+    with (
+        Progress("measure: files", sum(sizes.values()), look),
+        make_pipeline(beam_options, "scan", work) as job,
+    ):
         _ = (
             job
             | "Pieces of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
             | "Spread the pieces" >> beam.Reshuffle()
-            | "Decode and measure" >> beam.ParDo(MeasurePiece(audio_dir, listing_path, limits))
+            | "Decode and measure"
+            >> beam.ParDo(MeasurePiece(audio_dir, listing_path, limits, must_see))
         )
     return pieces
 
@@ -183,10 +190,14 @@ def cut(n_files: int, work: str, plan_id: str) -> list[Piece]:
 class MeasurePiece(beam.DoFn):
     """Measures the files of one piece and commits its table."""
 
-    def __init__(self, audio_dir: str, listing_path: str, limits: Limits) -> None:
+    def __init__(
+        self, audio_dir: str, listing_path: str, limits: Limits, must_see: Sequence[str] = ()
+    ) -> None:
         self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
+        self.must_see = must_see
 
     def setup(self) -> None:
+        check_sight(self.must_see)
         self.listed = storage.read_table(self.listing_path)
 
     def process(self, element: tuple[str, int, int]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from schemas.errors import UsageError
 from schemas.manifest import MANIFEST, PARTS, Dataset, parse_manifest
 
 WORK = "_work"
-_OWNER, _PLAN = "build.json", "plan.json"
+_OWNER, PLAN = "build.json", "plan.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
 
 def keep_plan(work: str, plan: Mapping[str, Any]) -> None:
     """Write the finished plan; from now on the planning is not done again."""
-    storage.write_bytes(storage.join(work, _PLAN), json.dumps(plan).encode())
+    storage.write_bytes(storage.join(work, PLAN), json.dumps(plan).encode())
 
 
 def keep_folder(local: str, destination: str) -> list[str]:
@@ -139,7 +139,7 @@ def _open(output: str, plan_id: str) -> Claim:
     work = storage.join(output, WORK)
     storage.make_folder(work)
     storage.write_bytes(storage.join(work, _OWNER), json.dumps({"plan_id": plan_id}).encode())
-    found = storage.join(work, _PLAN)
+    found = storage.join(work, PLAN)
     return Claim(work, json.loads(storage.read_bytes(found)) if storage.exists(found) else None)
 
 
@@ -149,7 +149,7 @@ def _delete_dataset(dataset: Dataset) -> None:
 
 
 def _delete_unfinished(output: str) -> None:
-    plan = storage.join(output, WORK, _PLAN)
+    plan = storage.join(output, WORK, PLAN)
     names = []
     if storage.exists(plan):
         names = [shard["name"] for shard in json.loads(storage.read_bytes(plan))["shards"]]

@@ -22,6 +22,7 @@ from beam_pipelines import audio, deal, join, storage
 from beam_pipelines.audio import AudioError, Clip
 from beam_pipelines.join import Candidate
 from beam_pipelines.measure import measured_columns
+from beam_pipelines.sight import check_sight
 from beam_pipelines.silence import (
     Limits,
     SilenceStats,
@@ -51,6 +52,8 @@ class WriteSettings:
         The audio filters.
     vocabulary : tuple of str
         Tags by number.
+    must_see : tuple of str
+        Files that a worker must be able to read before it begins.
     """
 
     audio_dir: str
@@ -60,6 +63,7 @@ class WriteSettings:
     spec: AudioSpec
     limits: Limits
     vocabulary: tuple[str, ...]
+    must_see: tuple[str, ...]
 
 
 def side_path(work: str, key: str) -> str:
@@ -139,6 +143,7 @@ class WriteShard(beam.DoFn):
         self.settings = settings
 
     def setup(self) -> None:
+        check_sight(self.settings.must_see)
         # One thread a clip: a pool inside each worker thread would fight over the cores.
         self.pool = threadpool_limits(1)
         silence = np.zeros(self.settings.spec.n_fft, np.float32)

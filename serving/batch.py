@@ -28,6 +28,7 @@ from beam_pipelines import storage
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, n_cores
 from beam_pipelines.scan import Piece, work_folder
+from beam_pipelines.sight import check_sight, first_seen
 from schemas.errors import UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
 from serving.model import load_signature
@@ -173,12 +174,16 @@ def _run(
     def look() -> int:
         return sum(sizes.get(name, 0) for name in storage.list_names(work))
 
-    with Progress("tag: files", sum(sizes.values()), look), make_pipeline(beam_options) as pipeline:
+    must_see = (listing, storage.join(job.model, METADATA), *first_seen(paths))
+    with (
+        Progress("tag: files", sum(sizes.values()), look),
+        make_pipeline(beam_options, "tag", work) as pipeline,
+    ):
         _ = (
             pipeline
             | "Pieces of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
             | "Spread the pieces" >> beam.Reshuffle()
-            | "Decode and cut into windows" >> beam.ParDo(CutWindows(listing, job.info))
+            | "Decode and cut into windows" >> beam.ParDo(CutWindows(listing, job.info, must_see))
             | "Run the model" >> RunInference(WindowModel(job.model))
             | "Commit the pieces" >> beam.ParDo(CommitPiece(job))
         )
@@ -196,10 +201,11 @@ class OfPiece:
 class CutWindows(beam.DoFn):
     """From a piece of the listing to batches of windows, a list of one as the model wants it."""
 
-    def __init__(self, listing: str, info: ModelInfo) -> None:
-        self.listing, self.info = listing, info
+    def __init__(self, listing: str, info: ModelInfo, must_see: Sequence[str] = ()) -> None:
+        self.listing, self.info, self.must_see = listing, info, must_see
 
     def setup(self) -> None:
+        check_sight(self.must_see)
         self.paths = storage.read_table(self.listing)["path"]
 
     def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece]]:

@@ -1,0 +1,60 @@
+"""What a worker must see before it begins: files that the submitting process saw.
+
+A cluster's worker that has no such disk would otherwise reject every clip as unreadable,
+or write its shard where nobody looks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from apache_beam.io.filesystem import BeamIOError
+
+from beam_pipelines import storage
+from schemas.errors import UsageError
+
+_TRIES = 100
+
+
+def first_seen(paths: Iterable[str]) -> tuple[str, ...]:
+    """The first file that this process can read, to be looked for by the workers.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        The first hundred are tried.
+
+    Returns
+    -------
+    tuple of str
+        One path; none where there is no such file.
+    """
+    return tuple(islice(filter(_can_read, islice(paths, _TRIES)), 1))
+
+
+def check_sight(paths: Sequence[str]) -> None:
+    """Called in a worker before its first element.
+
+    Raises
+    ------
+    UsageError
+        At the first file that cannot be read here.
+    """
+    for path in paths:
+        if not _can_read(path):
+            raise UsageError(
+                f"a worker on {platform.node()} cannot read {path}: inputs and output must lie "
+                "where every worker finds them under the same path (a shared or an object file "
+                "system)"
+            )
+
+
+def _can_read(path: str) -> bool:
+    with contextlib.suppress(OSError, BeamIOError):
+        with open(path, "rb") if storage.is_local(path) else storage.open_read(path) as stream:
+            stream.read(1)
+        return True
+    return False
