@@ -46,7 +46,7 @@ lint: $(STAMP)
 	@$(BIN)/ruff format --check .
 
 test: lint
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flink"
 
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest -m slow

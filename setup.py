@@ -42,6 +42,7 @@ setup(
             "jax",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "scikit-learn",
             "tensorflow-serving-api",
