@@ -8,9 +8,11 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     GoogleCloudOptions,
@@ -143,6 +145,13 @@ def _hush_workers() -> None:
     if not logging.getLogger("apache_beam").isEnabledFor(logging.ERROR):
         sdk_worker.print = lambda *_, **__: None
         logging.getLogger().addFilter(_not_of_a_job)
+        threading.excepthook = _tell_unless_hung_up
+
+
+def _tell_unless_hung_up(trouble: threading.ExceptHookArgs) -> None:
+    """Flink hangs up on the readers of its workers' data; where that matters a job says so."""
+    if not issubclass(trouble.exc_type, grpc.RpcError):
+        threading.__excepthook__(trouble)
 
 
 def _not_of_a_job(record: logging.LogRecord) -> bool:
