@@ -2,7 +2,7 @@
 
 ``python -m scripts.flink_cluster start`` takes Flink from its Python package (once, into a
 cache), starts five processes and says how to use them; ``stop`` takes down exactly those.
-It is small on purpose (some 1.5 GiB in all): for trying and testing, not for a large build.
+It is small on purpose (allow 3 GiB): for trying and testing, not for a large build.
 """
 
 from __future__ import annotations
