@@ -1,7 +1,7 @@
 # make test, make demo, make model: each sets up all it needs in .venv and is quick when run again.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tag test test-slow lint format demo model bench clean flink-cluster flink-cluster-stop
+.PHONY: help setup tag test test-slow test-flink lint format demo model bench clean flink-cluster flink-cluster-stop
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -18,6 +18,7 @@ help:
 	@echo "make demo       sample, build, train, evaluate, export and predict, in ./demo (SEED=0, SHUFFLE=1)"
 	@echo "make model      a model to try the service with, in ./model (from make demo's, if that was run)"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-flink the tests on a real Flink cluster: minutes, Java"
 	@echo "make bench      the measurements"
 	@echo "make flink-cluster, make flink-cluster-stop   a small real Flink cluster on this machine"
 	@echo "make format     put the formatting right"
@@ -48,8 +49,11 @@ lint: $(STAMP)
 test: lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flink"
 
+test-flink: $(STAMP)
+	@$(BIN)/python -m pytest -m flink
+
 test-slow: $(STAMP)
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m "slow and not flink"
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix .
