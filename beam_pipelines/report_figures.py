@@ -145,7 +145,10 @@ def histogram(values: np.ndarray, most: int, least: float) -> Histogram | None:
     step = nice_step(high - low, most - 2, least)
 
     def bin_of(value: float) -> int:
-        return math.floor(value / multiple(1, *step))
+        number = math.floor(value / multiple(1, *step))
+        # 1.9 / 0.1 is less than 19: the edges decide
+        number += value >= multiple(number + 1, *step)
+        return number - (value < multiple(number, *step))
 
     first, last = bin_of(low), bin_of(high)
     lowest, highest = bin_of(values.min()), bin_of(values.max())

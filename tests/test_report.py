@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beam_pipelines import report, report_figures, report_html
@@ -368,6 +368,7 @@ def test_attributes_are_escaped():
 VALUES = st.lists(st.floats(0, 1e6, allow_subnormal=False) | st.sampled_from([0.3, 29.7, 30.0]))
 
 
+@example([0.0, 1.9], 21, 0.1)
 @given(VALUES, st.integers(12, 100), st.sampled_from([0.1, 1.0]))
 def test_a_histogram_counts_each_value_once(values, most, least):
     values = np.array(values)
