@@ -120,6 +120,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(data, whole, command, tmp
     assert done.returncode == 0, done.stderr
     assert "goes on after" in done.stdout
     np.testing.assert_allclose(curve(job), whole[0], rtol=1e-5)
+    best = read_checkpoint(str(job / "checkpoints" / "best.keras")).get_weights()
+    for one, other in zip(best, whole[1], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
     again = command("trainer.task", *arguments)
     assert again.returncode == 0 and "the training has ended already" in again.stdout
     arguments[arguments.index("3")] = "4"
