@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -60,8 +61,8 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
     elif unknown:
         raise UsageError(f"unknown option {unknown[0]} (see --help)")
     parsed = PipelineOptions([*defaults, *argv])
-    _new_pipeline(parsed)  # a runner that cannot be had is said before any work
-    return parsed
+    with _new_pipeline(parsed):  # a runner that cannot be had is said before any work
+        return parsed
 
 
 def row_options(argv: Sequence[str]) -> PipelineOptions:
@@ -104,10 +105,9 @@ def make_pipeline(
     """
     if step:
         _name_job(options, step, output)
-    pipeline = _new_pipeline(options)
     _hush_workers()
     try:
-        with pipeline:
+        with _new_pipeline(options) as pipeline, pipeline:
             yield pipeline
     except (UsageError, RunError):
         raise
@@ -131,13 +131,18 @@ def _runner_name(options: PipelineOptions) -> str:
     return options.view_as(StandardOptions).runner or "DirectRunner"
 
 
-def _new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+@contextlib.contextmanager
+def _new_pipeline(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     name = _runner_name(options)
     runner = FnApiRunner() if name.lower() in _LOCAL else name
     try:
-        return beam.Pipeline(runner=runner, options=options)
+        pipeline = beam.Pipeline(runner=runner, options=options)
     except (ValueError, ImportError, AttributeError) as error:
         raise UsageError(f"--runner={name}: {error}") from error
+    try:
+        yield pipeline
+    finally:  # Beam removes it after a run only
+        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
 
 
 def _hush_workers() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import logging
 import os
 import sys
@@ -116,7 +118,21 @@ def run_command(
     except Exception as error:
         kind = type(error).__name__
         code = _say(f"{kind}: {error} (-v shows where)", verbose, 1)
-    sys.exit(code)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now, with what is registered for its end, but without its threads.
+
+    A failed pipeline leaves threads of Beam and gRPC behind; the interpreter would unwind
+    them inside C++, which aborts the process (SIGABRT instead of the exit code).
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
+    os._exit(code)
 
 
 def _mute_native_code() -> None:

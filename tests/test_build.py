@@ -20,7 +20,6 @@ import pytest
 
 from beam_pipelines import build, scan
 from beam_pipelines.audio import load_clip, log_mel
-from schemas.command import run_command
 from schemas.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.conftest import ROOT
@@ -387,7 +386,7 @@ def unchanged(folder: pathlib.Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
-    fixtures_dir, tmp_path, capfd, spoil, more, message
+    fixtures_dir, tmp_path, command, spoil, more, message
 ):
     folder, output = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -399,13 +398,11 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
         path.chmod(0o755)
     spoil(folder)
-    with pytest.raises(SystemExit) as stopped:
-        run_command(build.main, [*msd_options(folder, output), *more])
-    stdout, stderr = capfd.readouterr()
-    assert stopped.value.code == 2
-    assert message in stderr
-    assert [line for line in stderr.splitlines() if line.startswith("error: ")] == [stderr.strip()]
-    assert stdout == ""
+    result = command("beam_pipelines.build", *msd_options(folder, output), *more)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert result.stdout == ""
     assert not output.exists()
 
 

@@ -1,6 +1,7 @@
 """The README's commands as they stand there, on a smaller sample; what is served was measured."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -35,16 +36,25 @@ def readme_commands():
 def way(tmp_path_factory):
     """A folder in which the README's modules were run; its (module, process) pairs."""
     folder = tmp_path_factory.mktemp("way")
+    (folder / "temporary").mkdir()
+    env = os.environ | {"TMPDIR": str(folder / "temporary")}
     done = []
     for line in readme_commands():
         words = shlex.split(line)
         if words[0] != "python":
             continue
         command = [sys.executable, *words[1:], *SMALLER.get(words[2], "").split()]
-        process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        process = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, timeout=300
+        )
         assert process.returncode == 0, f"{line}\n{process.stdout}\n{process.stderr}"
         done.append((words[2], process))
     return folder, done
+
+
+def test_nothing_is_left_in_the_temporary_folder(way):
+    folder, _ = way
+    assert [path.name for path in (folder / "temporary").iterdir()] == []
 
 
 def test_the_whole_way(way):
