@@ -23,6 +23,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
+from threadpoolctl import threadpool_limits
 
 from beam_pipelines import storage
 from beam_pipelines.progress import Progress
@@ -206,6 +207,7 @@ class CutWindows(beam.DoFn):
 
     def setup(self) -> None:
         check_sight(self.must_see)
+        self.pool = threadpool_limits(1)  # a worker pool may have NumPy before it has us
         self.paths = storage.read_table(self.listing)["path"]
 
     def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece]]:

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import soundfile
+from threadpoolctl import threadpool_limits
 
 from beam_pipelines.runners import n_cores
 from schemas.command import quiet
@@ -56,7 +57,11 @@ def folder(model: str, info: ModelInfo, paths: list[str]) -> float:
     """Time a run over files and its two parts alone; gives their ratio."""
     call = load_signature(model, WINDOWS, n_callers=n_cores())
     times: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(n_cores()) as pool:
+    with (
+        tempfile.TemporaryDirectory() as work,
+        ThreadPoolExecutor(n_cores()) as pool,
+        threadpool_limits(1),  # as the command has it; here NumPy was imported before
+    ):
 
         def run(files: list[str]) -> None:
             output = os.path.join(work, "rows.jsonl")
