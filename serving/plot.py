@@ -67,7 +67,7 @@ def draw_taggram(
         np.arange(len(best) + 1) - 0.5,
         result.windows[:, best].T,
         vmin=0,
-        vmax=1,
+        vmax=scale_end(result.windows[:, best]),
         cmap="magma",
         rasterized=True,
     )
@@ -85,6 +85,16 @@ def draw_taggram(
         os.replace(output + ".part", output)
     except OSError as error:
         raise RunError(f"{output} cannot be written: {error.strerror}") from error
+
+
+def scale_end(scores: np.ndarray) -> float:
+    """End of the colour scale: the first tenth that no score exceeds, 1 at most.
+
+    Parameters
+    ----------
+    scores : np.ndarray, float32
+    """
+    return min(10, max(1, math.ceil(10 * scores.max() - 1e-6))) / 10
 
 
 def column_edges(starts: np.ndarray, window: float) -> np.ndarray:

@@ -248,7 +248,7 @@ $("limits").textContent += `: MP3, WAV, FLAC or OGG, up to ${longest} and ${mega
 $("longest").textContent = `of ${longest}`;
 $("about").textContent =
   `A model of ${about.tags} tags. What you drop or record goes to this server only and is forgotten once it is tagged.` +
-  (about.licence ? ` Licence of the model: ${about.licence.trim().split("\n")[0]}.` : "");
+  (about.licence ? ` Licence of the model: ${about.licence.trim().split("\n")[0].replace(/\.?$/, ".")}` : "");
 if (!navigator.mediaDevices) {
   $("record").disabled = true;
   $("record").title = "Browsers record only for https addresses and for this machine (127.0.0.1)";
