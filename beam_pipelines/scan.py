@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -27,41 +26,23 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines import options, storage
 from beam_pipelines.listing import AudioFile, Listing, list_audio
 from beam_pipelines.measure import measure_file
+from beam_pipelines.pieces import Piece, count_done, cut, missing_pieces, n_files, work_folder
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, parse_options
 from beam_pipelines.scan_table import check_suffix, rejects_path, write_scan
 from beam_pipelines.sight import check_sight, first_seen
 from beam_pipelines.silence import Limits
-from beam_pipelines.workdir import lock
 from schemas import tables
 from schemas.command import ArgumentParser, run_command
 from schemas.errors import RunError, UsageError
 from schemas.rejects import Reject
 
-_FILES_A_PIECE = 100
 _OURS = ("piece-", "listing-")
 _LISTED = pa.schema([tables.SCAN.field(name) for name in AudioFile._fields])
 # A row of a piece is a row of the one table or of the other: its reason says which.
 _PIECE = pa.schema(
     [*tables.SCAN, *(tables.REJECTS.field(name) for name in ("kind", "stage", "reason", "detail"))]
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """A part of the listing.
-
-    Attributes
-    ----------
-    path : str
-        Where its table goes.
-    start, stop : int
-        Rows of the listing.
-    """
-
-    path: str
-    start: int
-    stop: int
 
 
 def main(argv: Sequence[str]) -> int:
@@ -106,53 +87,25 @@ def _build_parser() -> ArgumentParser:
     return parser
 
 
-@contextlib.contextmanager
-def work_folder(output: str) -> Iterator[str]:
-    """The folder of the pieces, beside the output; only this run writes into it.
-
-    It goes when it is empty, so a run that ends well deletes its pieces.
-
-    Raises
-    ------
-    UsageError
-        If another run on this machine has it.
-    """
-    work = f"{output}.work"
-    storage.make_folder(work)
-    try:
-        with lock(work):
-            yield work
-    finally:
-        if storage.is_local(work):
-            with contextlib.suppress(OSError):  # the pieces of a run that is not finished
-                os.rmdir(work)
-
-
 def _measure(
     audio_dir: str, listing: Listing, limits: Limits, work: str, beam_options: PipelineOptions
 ) -> list[Piece]:
     """Measure the pieces that are not there yet; returns all."""
     listed = pa.table(list(zip(*listing.files, strict=True)), schema=_LISTED)
     plan_id = _plan_id(audio_dir, listed, limits)
-    pieces = cut(len(listing.files), work, plan_id)
-    there = set(storage.list_names(work))
-    missing = [piece for piece in pieces if os.path.basename(piece.path) not in there]
+    pieces = cut(len(listing.files), work, plan_id, most=100, least=64)
+    missing = missing_pieces(pieces, work)
     if len(missing) < len(pieces):
-        done = len(listing.files) - sum(piece.stop - piece.start for piece in missing)
+        done = len(listing.files) - n_files(missing)
         print(f"{done:,} files are measured already", file=sys.stderr)
     if not missing:
         return pieces
     listing_path = storage.join(work, f"listing-{plan_id}.parquet")
     storage.write_table(listing_path, listed)
-    sizes = {os.path.basename(piece.path): piece.stop - piece.start for piece in missing}
-
-    def look() -> int:
-        return sum(sizes.get(name, 0) for name in storage.list_names(work))
-
     in_order = (storage.join(audio_dir, file.path) for file in listing.files)
     must_see = (listing_path, *first_seen(in_order))
     with (
-        Progress("measure: files", sum(sizes.values()), look),
+        Progress("measure: files", n_files(missing), count_done(missing, work)),
         make_pipeline(beam_options, "scan", work) as job,
     ):
         _ = (
@@ -172,19 +125,6 @@ def _plan_id(audio_dir: str, listed: pa.Table, limits: Limits) -> str:
     for column in listed.columns:
         digest.update(json.dumps(column.to_pylist()).encode())
     return digest.hexdigest()[:12]
-
-
-def cut(n_files: int, work: str, plan_id: str) -> list[Piece]:
-    """Cut a listing into pieces of at most 100 files, at least 64 pieces where it can be."""
-    step = min(_FILES_A_PIECE, max(1, n_files // 64))
-    return [
-        Piece(
-            storage.join(work, f"piece-{plan_id}-{start:08d}.parquet"),
-            start,
-            min(start + step, n_files),
-        )
-        for start in range(0, n_files, step)
-    ]
 
 
 class MeasurePiece(beam.DoFn):
@@ -212,14 +152,14 @@ class MeasurePiece(beam.DoFn):
         yield piece.path
 
 
-def gather(pieces: Sequence[Piece], n_files: int) -> tuple[pa.Table, pa.Table]:
+def gather(pieces: Sequence[Piece], n_listed: int) -> tuple[pa.Table, pa.Table]:
     """Put the two tables together from the pieces, in the listing's order.
 
     Parameters
     ----------
     pieces : sequence of Piece
         In order.
-    n_files : int
+    n_listed : int
         Files listed.
 
     Returns
@@ -234,9 +174,9 @@ def gather(pieces: Sequence[Piece], n_files: int) -> tuple[pa.Table, pa.Table]:
     """
     rows = pa.concat_tables([storage.read_table(piece.path) for piece in pieces])
     n_paths = pc.count_distinct(rows["path"]).as_py()
-    if not n_paths == len(rows) == n_files:
+    if not n_paths == len(rows) == n_listed:
         raise RunError(
-            f"the accounts do not close: {n_files:,} files listed, {len(rows):,} rows of "
+            f"the accounts do not close: {n_listed:,} files listed, {len(rows):,} rows of "
             f"{n_paths:,} files measured"
         )
     rejected = pc.is_valid(rows["reason"])

@@ -26,9 +26,17 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from threadpoolctl import threadpool_limits
 
 from beam_pipelines import storage
+from beam_pipelines.pieces import (
+    Piece,
+    count_done,
+    cut,
+    has_others,
+    missing_pieces,
+    n_files,
+    work_folder,
+)
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, n_cores
-from beam_pipelines.scan import Piece, work_folder
 from beam_pipelines.sight import check_sight, first_seen
 from schemas.errors import UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
@@ -45,7 +53,6 @@ from serving.tagging import (
     pack,
 )
 
-_FILES_A_PIECE = 64
 _LISTED = pa.schema([("path", pa.binary())])  # a name need not be text
 _NUMBERS = pa.list_(pa.float32())
 _PIECE = pa.schema(
@@ -110,26 +117,13 @@ def tag_files(
         If the pipeline fails.
     """
     with work_folder(output) as work:
-        pieces = cut(len(paths), work, _plan_id(paths, job))
+        pieces = cut(len(paths), work, _plan_id(paths, job), most=64, least=32)
         missing = _missing(pieces, work)
         if missing:
             _run(paths, job, missing, work, beam_options)
         yield (result for piece in pieces for result in read_piece(piece.path))
         for name in storage.list_names(work):
             storage.delete(storage.join(work, name))
-
-
-def cut(n_files: int, work: str, plan_id: str) -> list[Piece]:
-    """Cut a listing into pieces of at most 64 files, at least 32 pieces where it can be."""
-    step = min(_FILES_A_PIECE, max(1, n_files // 32))
-    return [
-        Piece(
-            storage.join(work, f"piece-{plan_id}-{start:08d}.parquet"),
-            start,
-            min(start + step, n_files),
-        )
-        for start in range(0, n_files, step)
-    ]
 
 
 def _plan_id(paths: Sequence[str], job: Job) -> str:
@@ -147,16 +141,14 @@ def _plan_id(paths: Sequence[str], job: Job) -> str:
 
 
 def _missing(pieces: Sequence[Piece], work: str) -> list[Piece]:
-    ours = {os.path.basename(piece.path) for piece in pieces}
-    there = {name for name in storage.list_names(work) if name.endswith(".parquet")}
-    if any(name.startswith("piece-") for name in there - ours):
+    if has_others(pieces, work):
         raise UsageError(
             f"--output: {work} holds an unfinished run with another model, other files or other "
             "options; finish that with its own command, or delete the folder"
         )
-    missing = [piece for piece in pieces if os.path.basename(piece.path) not in there]
+    missing = missing_pieces(pieces, work)
     if len(missing) < len(pieces):
-        done = sum(piece.stop - piece.start for piece in pieces if piece not in missing)
+        done = n_files(pieces) - n_files(missing)
         print(f"{done:,} files are tagged already", file=sys.stderr)
     return missing
 
@@ -170,14 +162,9 @@ def _run(
 ) -> None:
     listing = storage.join(work, "listing.parquet")
     storage.write_table(listing, pa.table([[os.fsencode(path) for path in paths]], schema=_LISTED))
-    sizes = {os.path.basename(piece.path): piece.stop - piece.start for piece in missing}
-
-    def look() -> int:
-        return sum(sizes.get(name, 0) for name in storage.list_names(work))
-
     must_see = (listing, storage.join(job.model, METADATA), *first_seen(paths))
     with (
-        Progress("tag: files", sum(sizes.values()), look),
+        Progress("tag: files", n_files(missing), count_done(missing, work)),
         make_pipeline(beam_options, "tag", work) as pipeline,
     ):
         _ = (

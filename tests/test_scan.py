@@ -16,6 +16,7 @@ import soundfile
 
 from beam_pipelines import runners, scan, storage
 from beam_pipelines.listing import list_audio
+from beam_pipelines.pieces import cut, work_folder
 from beam_pipelines.scan_table import read_scan, rejects_path, write_scan
 from beam_pipelines.silence import Limits
 from schemas import tables
@@ -232,7 +233,7 @@ def test_counters_and_files_that_vanish(tree, tmp_path):
     )
     storage.write_table(str(tmp_path / "listing.parquet"), listed)
     (tree / "7.clip.mp3").unlink()
-    pieces = scan.cut(len(listing.files), str(tmp_path), "test")
+    pieces = cut(len(listing.files), str(tmp_path), "test", most=100, least=64)
     measure = scan.MeasurePiece(str(tree), str(tmp_path / "listing.parquet"), Limits())
     with runners.make_pipeline(runners.parse_options([])) as pipeline:
         elements = [(piece.path, piece.start, piece.stop) for piece in pieces]
@@ -267,7 +268,7 @@ def test_bad_arguments_are_one_line_and_leave_nothing(tree, tmp_path):
 
 def test_a_second_scan_of_the_same_output_is_refused(tree, tmp_path):
     output = tmp_path / "audio.parquet"
-    with scan.work_folder(str(output)), pytest.raises(UsageError, match="another run"):
+    with work_folder(str(output)), pytest.raises(UsageError, match="another run"):
         scan.main(["--audio_dir", str(tree), "--output", str(output)])
 
 
