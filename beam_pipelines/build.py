@@ -112,7 +112,7 @@ def make_plan(
         stages = count_stages(plan_rejects(work), inputs.n_files, inputs.n_songs)
         raise UsageError("no track is left to write: " + _why_none(stages))
     with Progress("plan: analyse the tags"), tempfile.TemporaryDirectory() as folder:
-        tags = vocabulary.analyse(deal.tag_lists(pieces), folder, args.top_tags)
+        tags = vocabulary.analyse(pieces, folder, args.top_tags)
         transform = workdir.keep_folder(folder, storage.join(work, "transform"))
     if len(tags) > vocabulary.MAX_TAGS:
         raise UsageError(

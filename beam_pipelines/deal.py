@@ -45,11 +45,10 @@ class Shard:
         return self.name.replace("/", "-").removesuffix(".tfrecord")
 
 
-def tag_lists(pieces: Sequence[str]) -> Iterator[list[str]]:
-    """Tags of each planned song: those that any of its copies has."""
-    for path in pieces:
-        for _, copies in plan.read_songs(path):
-            yield sorted({tag for copy in copies for tag in copy.tags})
+def tag_lists(piece: str) -> Iterator[list[str]]:
+    """Tags of each planned song of a piece: those that any of its copies has."""
+    for _, copies in plan.read_songs(piece):
+        yield sorted({tag for copy in copies for tag in copy.tags})
 
 
 def count_parts(
@@ -133,7 +132,8 @@ class DealPiece(beam.DoFn):
                 keys = self.shards[kept[0].split]
                 rank = ranks[kept[0].split]
                 ranks[kept[0].split] += 1
-                yield keys[rank % len(keys)], (rank, song, [tuple(copy) for copy in kept])
+                for number, copy in enumerate(kept):
+                    yield keys[rank % len(keys)], (rank, number, song, tuple(copy))
 
 
 class WriteShardPlan(beam.DoFn):
@@ -146,8 +146,7 @@ class WriteShardPlan(beam.DoFn):
         key, songs = element
         rows = [
             dict(zip(SHARD_ROWS.names, (song, *copy), strict=True))
-            for _, song, copies in sorted(songs)
-            for copy in copies
+            for _, _, song, copy in sorted(songs)
         ]
         storage.write_table(plan_path(self.folder, key), pa.Table.from_pylist(rows, SHARD_ROWS))
         yield key

@@ -105,7 +105,7 @@ class Inputs:
         if self.labelled:
             tags = labelled.popularity(self.labelled)
             judged = labelled.labelled_table(self.labelled, judged, tags, self.raw_to_clean)
-        storage.write_table(listing, judged)
+        storage.write_table(listing, judged, plan.ROWS_A_RANGE)
         return plan.JoinInputs(
             listing=listing,
             n_files=self.n_files,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from beam_pipelines.msd import Song
@@ -249,6 +249,27 @@ def _running_sums(values: Iterable[float]) -> list[float]:
         total += value
         sums.append(total)
     return sums
+
+
+def deal_copies(element: tuple[str, list], pieces: int) -> Iterator[tuple[int, tuple]]:
+    """Key a song by its piece, copy by copy: some songs have hundreds, too many for one element.
+
+    Parameters
+    ----------
+    element : (str, list)
+        Name of the song, its copies.
+    pieces : int
+        Number of pieces.
+
+    Yields
+    ------
+    (int, (str, int, object))
+        Piece; song, number of the copy, copy. The pieces are in MD5 order.
+    """
+    song, copies = element
+    piece = md5_int(song) * pieces >> 32
+    for number, copy in enumerate(copies):
+        yield piece, (song, number, copy)
 
 
 def rank_key(song: str) -> str:

@@ -212,8 +212,7 @@ class _ReadLabelled(beam.DoFn):
         self.path, self.rejects = path, rejects
 
     def process(self, rows: tuple[int, int]) -> Iterator:
-        table = storage.read_table(self.path).slice(rows[0], rows[1] - rows[0])
-        for row in table.to_pylist():
+        for row in storage.read_rows(self.path, *rows).to_pylist():
             track_id, artist = row["track_id"], row["artist"]
             if row["file"] is None:
                 reject = Reject(SONG, row["path"], track_id, None, Reason.NO_AUDIO)

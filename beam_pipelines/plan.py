@@ -113,7 +113,7 @@ class ReadListing(_ReadFile):
     """Listed files by 7digital id; a name that is none is a reject."""
 
     def process(self, rows: tuple[int, int]):
-        table = storage.read_table(self.local).slice(rows[0], rows[1] - rows[0])
+        table = storage.read_rows(self.local, *rows)
         columns = (table[name].to_pylist() for name in ListedFile._fields)
         for file in map(ListedFile, *columns):
             number = parse_7digitalid(file.path)
@@ -234,8 +234,7 @@ class WritePiece(beam.DoFn):
         piece, songs = element
         rows = [
             dict(zip(SONG_PIECE.names, (song, *copy), strict=True))
-            for song, copies in sorted(songs, key=lambda row: join.rank_key(row[0]))
-            for copy in copies
+            for song, _, copy in sorted(songs, key=lambda row: (join.rank_key(row[0]), row[1]))
         ]
         path = storage.join(self.folder, f"songs-{piece:05d}.parquet")
         storage.write_table(path, pa.Table.from_pylist(rows, SONG_PIECE))
@@ -342,8 +341,7 @@ def _split_and_write(songs, inputs: JoinInputs, pieces: int, folder: str) -> Non
     _ = (
         songs
         | "Split" >> beam.ParDo(Split(inputs.split_by, inputs.split_percent), pvalue.AsList(links))
-        | "Cut songs into pieces"
-        >> beam.Map(lambda row: (join.md5_int(row[0]) * pieces >> 32, row))
+        | "Cut songs into pieces" >> beam.FlatMap(join.deal_copies, pieces)
         | "Group song pieces" >> beam.GroupByKey()
         | "Write song pieces" >> beam.ParDo(WritePiece(folder))
     )

@@ -125,15 +125,29 @@ def write_bytes(path: str, data: bytes) -> None:
         stream.write(data)
 
 
-def write_table(path: str, table: pa.Table) -> None:
+def write_table(path: str, table: pa.Table, rows_a_group: int | None = None) -> None:
     """Write a Parquet file, atomically; the same rows give the same bytes."""
     with replacing(path) as stream:
-        pq.write_table(table, pa.PythonFile(stream, mode="w"), compression="zstd")
+        target = pa.PythonFile(stream, mode="w")
+        pq.write_table(table, target, row_group_size=rows_a_group, compression="zstd")
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file."""
     return pq.read_table(pa.BufferReader(read_bytes(path)), columns=columns)
+
+
+def read_rows(path: str, start: int, stop: int) -> pa.Table:
+    """Rows `start` to `stop` of a Parquet file; only the groups that hold them are decoded."""
+    with pq.ParquetFile(path if is_local(path) else pa.BufferReader(read_bytes(path))) as file:
+        groups, before, end = [], 0, 0
+        for group in range(file.num_row_groups):
+            first, end = end, end + file.metadata.row_group(group).num_rows
+            if first < stop and start < end:
+                groups.append(group)
+            elif end <= start:
+                before = end
+        return file.read_row_groups(groups).slice(start - before, stop - start)
 
 
 def delete(path: str) -> None:

@@ -6,30 +6,33 @@ it); the workers get tag numbers.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_pipelines import deal
 from schemas.command import import_tensorflow
 
 MAX_TAGS = 2000
 _ROWS_A_BATCH = 5000
 _TAGS, _COUNTS = "tags", "tag_counts"
+_SCHEMA = pa.schema([(_TAGS, pa.large_list(pa.large_binary()))])
 
 
 def analyse(
-    tag_lists: Iterable[Sequence[str]], folder: str, top_tags: int | None = None
+    pieces: Sequence[str], folder: str, top_tags: int | None = None
 ) -> list[tuple[str, int]]:
     """Find the vocabulary of the planned songs and save the transform graph.
 
     Parameters
     ----------
-    tag_lists : iterable of sequences of str
-        The tags of each planned song.
+    pieces : sequence of str
+        Files of planned songs.
     folder : str
         Local folder that gets tf.Transform's output (graph, vocabulary, metadata).
     top_tags : int, optional
@@ -53,11 +56,16 @@ def analyse(
         one_hot = tf.one_hot(tf.sparse.to_dense(numbers, default_value=-1), depth, dtype=tf.int64)
         return {_TAGS: tf.reduce_max(one_hot, axis=1)}
 
-    batches = _record_batches(tag_lists)
-    config = TensorAdapterConfig(batches[0].schema, _representation())
+    config = TensorAdapterConfig(_SCHEMA, _representation())
     pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(flags=[]))
     with tempfile.TemporaryDirectory() as temporary, tft_beam.Context(temp_dir=temporary):
-        dataset = (pipeline | "Planned tag lists" >> beam.Create(batches), config)
+        # Names go through Create's shuffle, not tags: a batch of them is large.
+        batches = (
+            pipeline
+            | "Pieces of songs" >> beam.Create(pieces)
+            | "Read the tags" >> beam.FlatMap(_read_batches).with_output_types(pa.RecordBatch)
+        )
+        dataset = (batches, config)
         transform = dataset | "Analyse the tags" >> tft_beam.AnalyzeDataset(preprocessing_fn)
         _ = transform | "Save the transform" >> tft_beam.WriteTransformFn(folder)
         pipeline.run().wait_until_finish()
@@ -69,19 +77,12 @@ def analyse(
     return [(tag.decode(), counts[tag.decode()]) for tag in output.vocabulary_by_name(_TAGS)]
 
 
-def _record_batches(tag_lists: Iterable[Sequence[str]]) -> list[pa.RecordBatch]:
-    batches, rows = [], []
-    for tags in tag_lists:
-        rows.append([tag.encode() for tag in tags])
-        if len(rows) == _ROWS_A_BATCH:
-            batches.append(_record_batch(rows))
-            rows = []
-    return batches + [_record_batch(rows)] if rows or not batches else batches
-
-
-def _record_batch(rows: list[list[bytes]]) -> pa.RecordBatch:
-    column = pa.array(rows, pa.large_list(pa.large_binary()))
-    return pa.RecordBatch.from_arrays([column], [_TAGS])
+def _read_batches(piece: str) -> Iterator[pa.RecordBatch]:
+    """The tags of a piece's songs in batches, the form that tf.Transform takes."""
+    rows = deal.tag_lists(piece)
+    while batch := list(itertools.islice(rows, _ROWS_A_BATCH)):
+        column = pa.array([[tag.encode() for tag in tags] for tags in batch], _SCHEMA[0].type)
+        yield pa.RecordBatch.from_arrays([column], schema=_SCHEMA)
 
 
 def _representation():

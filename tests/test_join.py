@@ -1,12 +1,14 @@
 """The rules of the join, the split and the dealing: exact values and laws."""
 
 import collections
+import tempfile
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines import join, msd
+from beam_pipelines import join, msd, storage
 from beam_pipelines.deal import MOST_SONGS_A_SHARD, shard_advice, shard_names
 from beam_pipelines.join import Candidate, ListedFile, Rules
 from schemas.errors import UsageError
@@ -157,6 +159,15 @@ def test_shards_are_divided_by_songs(num_shards, planned):
     assert sum(shares.values()) <= max(num_shards, len(full))
     if all(planned[part] >= num_shards for part in full) and full:
         assert sum(shares.values()) == max(num_shards, len(full))
+
+
+@given(st.integers(0, 30), st.integers(1, 31), st.integers(0, 30), st.integers(0, 30))
+def test_ranges_of_rows_do_not_depend_on_the_files_groups(n, group, start, length):
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/a.parquet"
+        storage.write_table(path, pa.table({"a": pa.array(range(n), pa.int64())}), group)
+        rows = storage.read_rows(path, start, start + length)["a"].to_pylist()
+    assert rows == [*range(n)][start : start + length]
 
 
 def test_shard_names_and_sizes():

@@ -1,8 +1,10 @@
 """What crosses a shuffle is small: rows and names, never audio; workers look before they work."""
 
 import pathlib
+import sqlite3
 
 import apache_beam as beam
+import numpy as np
 import pytest
 from apache_beam import coders
 from apache_beam.metrics import Metrics
@@ -11,6 +13,7 @@ from apache_beam.pipeline import PipelineVisitor
 from beam_pipelines import build, deal, options, runners, sight, write
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.errors import UsageError
+from tests.benchmarks import rehearsal
 from tests.corpora import mini_options
 
 MOST = 64 * 1024  # bytes
@@ -83,6 +86,25 @@ def test_no_element_of_a_shuffle_is_over_64_kib(fixtures_dir, mini, tmp_path, we
         assert sizes.count > 0 and 0 < sizes.max <= MOST, label
     written = sum(path.stat().st_size for path in output.glob("*/*.tfrecord"))
     assert sum(sizes.sum for sizes in weighed.values()) < written / 10
+
+
+def test_no_element_grows_with_the_corpus(tmp_path, weighed, capsys):
+    """Many tagged songs, one of them with more copies than one element could hold."""
+    n, n_copies, db = 12_000, 500, str(tmp_path / "tags.db")
+    rng = np.random.default_rng(0)
+    rehearsal.write_lastfm(db, rng, tids=n, tags=1500, pairs=10 * n)
+    rehearsal.write_songs(str(tmp_path), db, n, rng)
+    with sqlite3.connect(db) as connection:
+        tids = [row[0] for row in connection.execute("SELECT tid FROM tids")]
+    copies = "\n".join(tids[-n_copies:])
+    (tmp_path / "msd_duplicates.txt").write_text(f"%0 a - b\n{copies}\n")
+    options = rehearsal.dry_run_options(str(tmp_path), db)
+    assert build.main([*options, "--tag_cleaning", "none", "--val_above", "10"]) == 0
+    assert "1500 tags" in capsys.readouterr().out
+    labels = {label.split("/")[0] for label in weighed}
+    assert {"Analyse the tags", "Group song pieces", "Group by shard"} <= labels
+    heaviest = {label: sizes.max for label, sizes in weighed.items() if sizes.max > MOST}
+    assert heaviest == {}
 
 
 def test_a_worker_that_cannot_see_a_file_says_which(tmp_path):

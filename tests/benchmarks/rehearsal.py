@@ -36,22 +36,24 @@ def track_ids(n: int, rng: np.random.Generator) -> list[str]:
     return [f"TR{letters[6 * i : 6 * i + 6]}1{i:09X}" for i in range(n)]
 
 
-def write_lastfm(path: str, rng: np.random.Generator) -> None:
-    """A database of the true size whose popularity falls as the published one's does."""
-    names = list(dict.fromkeys(default_tag_lists().genre))
-    names += [f"tag {i}" for i in range(TAGS - len(names))]
-    weights = 1 / (np.arange(TAGS) + 12.0)
-    pairs = np.unique(
-        rng.integers(0, TIDS, PAIRS) * TAGS + rng.choice(TAGS, PAIRS, p=weights / weights.sum())
+def write_lastfm(
+    path: str, rng: np.random.Generator, tids: int = TIDS, tags: int = TAGS, pairs: int = PAIRS
+) -> None:
+    """A database, of the true size by default, whose popularity falls as the published one's."""
+    names = list(dict.fromkeys(default_tag_lists().genre))[:tags]
+    names += [f"tag {i}" for i in range(tags - len(names))]
+    weights = 1 / (np.arange(tags) + 12.0)
+    found = np.unique(
+        rng.integers(0, tids, pairs) * tags + rng.choice(tags, pairs, p=weights / weights.sum())
     )
-    vals = rng.integers(0, 101, len(pairs)).astype(float).tolist()
+    vals = rng.integers(0, 101, len(found)).astype(float).tolist()
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE tids (tid TEXT)")
         db.execute("CREATE TABLE tags (tag TEXT)")
         db.execute("CREATE TABLE tid_tag (tid INT, tag INT, val FLOAT)")
-        db.executemany("INSERT INTO tids VALUES (?)", ((t,) for t in track_ids(TIDS, rng)))
+        db.executemany("INSERT INTO tids VALUES (?)", ((t,) for t in track_ids(tids, rng)))
         db.executemany("INSERT INTO tags VALUES (?)", ((name,) for name in names))
-        rows = zip((pairs // TAGS + 1).tolist(), (pairs % TAGS + 1).tolist(), vals, strict=True)
+        rows = zip((found // tags + 1).tolist(), (found % tags + 1).tolist(), vals, strict=True)
         db.executemany("INSERT INTO tid_tag VALUES (?, ?, ?)", rows)
 
 
@@ -113,6 +115,28 @@ def write_texts(folder: str, ids: list[str]) -> None:
             file.write(f"%{i} a - b\n{ids[7 * i]}\n{ids[7 * i + 3]}\n")
 
 
+def write_songs(folder: str, db: str, n: int, rng: np.random.Generator) -> None:
+    """All but the tags, for `n` songs; as many of them as the database has are tagged."""
+    with sqlite3.connect(db) as connection:
+        tagged = [row[0] for row in connection.execute("SELECT tid FROM tids")]
+    ids = (tagged + track_ids(max(0, n - len(tagged)), rng))[:n]
+    numbers = rng.permutation(n) + 10_000
+    write_texts(folder, ids)
+    write_summary(os.path.join(folder, "summary.h5"), ids, numbers)
+    write_scan(os.path.join(folder, "scan.parquet"), numbers, rng)
+
+
+def dry_run_options(folder: str, db: str) -> list[str]:
+    """Options of a build that plans what :func:`write_songs` wrote."""
+    names = {
+        **{"scan": "scan.parquet", "msd_summary": "summary.h5"},
+        **{"mismatches": "sid_mismatches.txt", "duplicates": "msd_duplicates.txt"},
+    }
+    paths = {option: os.path.join(folder, name) for option, name in names.items()}
+    paths |= {"lastfm_db": db, "output": "unused"}
+    return ["--dry_run", *(text for name, path in paths.items() for text in (f"--{name}", path))]
+
+
 def main() -> None:
     """Generate what is not there yet, run, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -122,22 +146,13 @@ def main() -> None:
     args, more = parser.parse_known_args()
     os.makedirs(args.folder, exist_ok=True)
     rng = np.random.default_rng(0)
-    at = {name: os.path.join(args.folder, name) for name in ("summary.h5", "scan.parquet")}
     db = args.lastfm_db or os.path.join(args.folder, "lastfm_tags.db")
     if not os.path.exists(db):
         write_lastfm(db, rng)
-    if not os.path.exists(at["scan.parquet"]):
-        with sqlite3.connect(db) as connection:
-            tagged = [row[0] for row in connection.execute("SELECT tid FROM tids")]
-        ids = (tagged + track_ids(max(0, args.songs - len(tagged)), rng))[: args.songs]
-        numbers = rng.permutation(args.songs) + 10_000
-        write_texts(args.folder, ids)
-        write_summary(at["summary.h5"], ids, numbers)
-        write_scan(at["scan.parquet"], numbers, rng)
-    command = [sys.executable, "-m", "beam_pipelines.build", "--dry_run", "--output", "unused"]
-    command += ["--scan", at["scan.parquet"], "--msd_summary", at["summary.h5"], "--lastfm_db", db]
-    command += ["--mismatches", os.path.join(args.folder, "sid_mismatches.txt")]
-    command += ["--duplicates", os.path.join(args.folder, "msd_duplicates.txt"), *more]
+    if not os.path.exists(os.path.join(args.folder, "scan.parquet")):
+        write_songs(args.folder, db, args.songs, rng)
+    command = [sys.executable, "-m", "beam_pipelines.build", *dry_run_options(args.folder, db)]
+    command += more
     started = time.monotonic()
     subprocess.run(command, check=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
