@@ -144,11 +144,8 @@ class WriteShardPlan(beam.DoFn):
 
     def process(self, element):
         key, songs = element
-        rows = [
-            dict(zip(SHARD_ROWS.names, (song, *copy), strict=True))
-            for _, _, song, copy in sorted(songs)
-        ]
-        storage.write_table(plan_path(self.folder, key), pa.Table.from_pylist(rows, SHARD_ROWS))
+        rows = [(song, *copy) for _, _, song, copy in sorted(songs)]
+        storage.write_table(plan_path(self.folder, key), storage.make_table(rows, SHARD_ROWS))
         yield key
 
 

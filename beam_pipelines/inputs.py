@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from beam_pipelines.silence import Limits, SilenceStats, failed_filter, failure_
 from beam_pipelines.tag_cleaning import clean_table, ignored_lines, raw_to_clean
 from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.errors import UsageError
+from schemas.rejects import Reason
 from schemas.split_file import parse_split
 
 # Libraries whose version can change a byte of the output.
@@ -220,23 +221,37 @@ def judge_files(listing: Listing, scan: pa.Table | None, limits: Limits) -> pa.T
     pa.Table
         The fields of :class:`beam_pipelines.join.ListedFile`.
     """
-    measured = {}
-    if scan is not None:
-        names = [field.name for field in dataclasses.fields(SilenceStats)]
-        rows = scan.select([*AudioFile._fields, *(n for n in names if n in scan.column_names)])
-        for row in rows.to_pylist():
-            measured[AudioFile(*(row.pop(name) for name in AudioFile._fields))] = row
+    failed = dict(_failed(scan, limits)) if scan is not None else {}
     files = []
     for file in listing.files:
-        row = measured.get(file)
-        stats = SilenceStats(**row, is_silent=False) if row is not None else None
-        reason = failed_filter(file.size, stats, limits)
-        detail = failure_detail(reason, stats, limits) if reason else ""
-        files.append((file.path, file.size, reason, detail))
+        # The size is the first filter: what passes all of them with its measures passes it alone.
+        known = failed.get(file) or _verdict(file, None, limits)
+        files.append((file.path, file.size, *known))
     types = (pa.string(), pa.int64(), pa.string(), pa.string())
     columns = zip(*files, strict=True)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     return pa.table(arrays, names=list(join.ListedFile._fields))
+
+
+def _failed(
+    scan: pa.Table, limits: Limits
+) -> Iterator[tuple[AudioFile, tuple[Reason | None, str]]]:
+    """Files of a scan that fail a filter; a block at a time, for all rows at once are GiB."""
+    names = [field.name for field in dataclasses.fields(SilenceStats)]
+    rows = scan.select([*AudioFile._fields, *(n for n in names if n in scan.column_names)])
+    for batch in rows.to_batches(max_chunksize=plan.ROWS_A_RANGE):
+        for row in batch.to_pylist():
+            file = AudioFile(*(row.pop(name) for name in AudioFile._fields))
+            verdict = _verdict(file, SilenceStats(**row, is_silent=False), limits)
+            if verdict[0]:
+                yield file, verdict
+
+
+def _verdict(
+    file: AudioFile, stats: SilenceStats | None, limits: Limits
+) -> tuple[Reason | None, str]:
+    reason = failed_filter(file.size, stats, limits)
+    return reason, failure_detail(reason, stats, limits) if reason else ""
 
 
 def _there(path: str, option: str) -> str:

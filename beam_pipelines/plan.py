@@ -7,6 +7,7 @@ songs in MD5 order, each with its candidates in the order in which they will be 
 from __future__ import annotations
 
 import contextlib
+import functools
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -101,9 +102,13 @@ class _ReadFile(beam.DoFn):
         self.path = path
 
     def setup(self) -> None:
-        sight.check_sight([self.path])
         self.stack = contextlib.ExitStack()
-        self.local = self.stack.enter_context(storage.local_copy(self.path))
+
+    @functools.cached_property
+    def local(self) -> str:
+        """Where it lies."""
+        sight.check_sight([self.path])
+        return self.stack.enter_context(storage.local_copy(self.path))
 
     def teardown(self) -> None:
         self.stack.close()
@@ -232,12 +237,10 @@ class WritePiece(beam.DoFn):
 
     def process(self, element):
         piece, songs = element
-        rows = [
-            dict(zip(SONG_PIECE.names, (song, *copy), strict=True))
-            for song, _, copy in sorted(songs, key=lambda row: (join.rank_key(row[0]), row[1]))
-        ]
+        in_order = sorted(songs, key=lambda row: (join.rank_key(row[0]), row[1]))
+        rows = [(song, *copy) for song, _, copy in in_order]
         path = storage.join(self.folder, f"songs-{piece:05d}.parquet")
-        storage.write_table(path, pa.Table.from_pylist(rows, SONG_PIECE))
+        storage.write_table(path, storage.make_table(rows, SONG_PIECE))
         yield path
 
 
@@ -250,8 +253,7 @@ class WriteRejects(beam.DoFn):
     def process(self, element):
         piece, rejects = element
         path = storage.join(self.folder, f"{self.name}-{piece:05d}.parquet")
-        rows = [dict(zip(tables.REJECTS.names, reject, strict=True)) for reject in rejects]
-        storage.write_table(path, pa.Table.from_pylist(rows, tables.REJECTS))
+        storage.write_table(path, storage.make_table([*rejects], tables.REJECTS))
         yield path
 
 
@@ -350,13 +352,13 @@ def _split_and_write(songs, inputs: JoinInputs, pieces: int, folder: str) -> Non
 def read_songs(path: str) -> Iterator[tuple[str, list[Candidate]]]:
     """Read a piece of songs: each with its candidates in order."""
     song, copies = None, []
-    for row in storage.read_table(path).to_pylist():
-        name = row.pop("song")
+    columns = (column.to_pylist() for column in storage.read_table(path).columns)
+    for name, *copy in zip(*columns, strict=True):
         if name != song and song is not None:
             yield song, copies
             copies = []
         song = name
-        copies.append(Candidate(**row))
+        copies.append(Candidate(*copy))
     if song is not None:
         yield song, copies
 

@@ -1,7 +1,7 @@
 """Rehearse a build on metadata of any size: ``python -m tests.benchmarks.rehearsal DIR``.
 
 Writes a summary, a scan table, mismatches and duplicates for generated songs beside a
-Last.fm database (the user's own or a generated one of the true size), then runs
+Last.fm database (the user's own, or a generated one with as many tags a song), then runs
 ``beam_pipelines.build --dry_run`` on them and prints its time and its peak memory.
 """
 
@@ -148,7 +148,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     db = args.lastfm_db or os.path.join(args.folder, "lastfm_tags.db")
     if not os.path.exists(db):
-        write_lastfm(db, rng)
+        share = args.songs / 1_000_000
+        write_lastfm(db, rng, int(TIDS * share), TAGS, int(PAIRS * share))
     if not os.path.exists(os.path.join(args.folder, "scan.parquet")):
         write_songs(args.folder, db, args.songs, rng)
     command = [sys.executable, "-m", "beam_pipelines.build", *dry_run_options(args.folder, db)]
