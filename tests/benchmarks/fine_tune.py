@@ -6,9 +6,10 @@ On the corpus of the reference material (ORPHEUS_FIXTURES): MSD_musicnn with a n
 layer, and the same network untrained, in the same CPU time: an epoch costs 2.7 times as much
 where nothing is frozen, so there are fewer of them, and what was spent is measured. For either
 way the settings are chosen among a few by the validation split, with a seed of their own; then
-each seed is trained with them and evaluated on the test split. WORK (demo/fine_tune) keeps data set, network, jobs
-and reports: what is there is not done again. Writes WORK/table.md; ends with exit code 1 if the
-margin of the macro ROC-AUC on the test split, over tags with at least five positives, is missed.
+each seed is trained with them and evaluated on the test split. WORK (demo/fine_tune) keeps data
+set, network, jobs and reports: what is there is not done again. Writes WORK/table.md; ends with
+exit code 1 if the margin of the macro ROC-AUC on the test split, over tags with at least five
+positives, is missed.
 """
 
 from __future__ import annotations
