@@ -196,8 +196,8 @@ def write_settings(folder: pathlib.Path, port: int, rpc_port: int) -> None:
         "taskmanager.memory.framework.off-heap.size": "64m",
         "taskmanager.memory.task.heap.size": "192m",
         "taskmanager.memory.task.off-heap.size": "64m",
-        "taskmanager.memory.network.min": "192m",
-        "taskmanager.memory.network.max": "192m",
+        "taskmanager.memory.network.min": "256m",
+        "taskmanager.memory.network.max": "256m",
         "taskmanager.memory.managed.size": "96m",
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "128m",
@@ -235,7 +235,7 @@ def commands(
 
     def flink(name: str, heap: str, entry: str) -> list[str]:
         return [
-            *(java, *opened, f"-Xmx{heap}", "-XX:MaxDirectMemorySize=384m"),
+            *(java, *opened, f"-Xmx{heap}", "-XX:MaxDirectMemorySize=448m"),
             *("-XX:MaxMetaspaceSize=256m", "-XX:+UseSerialGC", f"-Dlog.file={folder}/{name}.log"),
             f"-Dlog4j.configurationFile={folder}/log4j.properties",
             *("-cp", ":".join(map(str, jars)), f"{runtime}.{entry}", "--configDir", str(folder)),
@@ -265,7 +265,7 @@ def launch(folder: pathlib.Path, name: str, command: Sequence[str]) -> int:
         process = subprocess.Popen(
             command,
             cwd=pathlib.Path(__file__).resolve().parent.parent,
-            env=os.environ | threads | {"PATH": path},
+            env=os.environ | threads | {"PATH": path, "TMPDIR": str(folder / "tmp")},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -324,6 +324,7 @@ def stop(folder: pathlib.Path) -> int:
         while any(map(is_ours, alive)) and time.monotonic() < deadline:
             time.sleep(0.1)
     (folder / "ids.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
     return len(alive)
 
 
