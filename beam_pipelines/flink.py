@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam
@@ -31,6 +32,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.subprocess_server import JavaJarServer, pick_port
 
+from beam_pipelines.sight import find_refusal
 from schemas.errors import RunError, UsageError
 
 JOB_SERVER_JAR = "ORPHEUS_FLINK_JOB_SERVER_JAR"
@@ -257,7 +259,8 @@ def _job_server(java: str, properties: tuple[str, ...], jar: str, master: str) -
     folder = tempfile.TemporaryDirectory(prefix="orpheus-job-server-")
     log = os.path.join(folder.name, "log")
     command = [
-        *(java, *properties, "-jar", jar, "--flink-master", master, "--job-port", str(port)),
+        *(java, f"-Djava.io.tmpdir={folder.name}", *properties, "-jar", jar),
+        *("--flink-master", master, "--job-port", str(port)),
         *("--artifact-port", "0", "--expansion-port", "0", "--artifacts-dir", folder.name),
     ]
     with open(log, "wb") as stream:
@@ -331,19 +334,66 @@ def cancel_jobs(master: str, key: str) -> int:
     RunError
         If one does not end.
     """
-
-    def running() -> list[str]:
-        jobs = ask(master, "/jobs/overview")["jobs"]
-        return [
-            job["jid"] for job in jobs if job["name"].endswith(key) and job["state"] not in _OVER
-        ]
-
-    found = running()
+    found = _running(master, key)
     for job in found:
         ask(master, f"/jobs/{job}?mode=cancel", "PATCH")
     deadline = time.monotonic() + _PATIENCE
-    while running():
+    while _running(master, key):
         if time.monotonic() > deadline:
             raise RunError(f"an earlier job of the same output does not end: see {address(master)}")
         time.sleep(0.5)
     return len(found)
+
+
+@contextlib.contextmanager
+def heed_refusals(master: str, name: str) -> Iterator[None]:
+    """Cancel a job when one of its workers refuses: Flink would start it again and again.
+
+    Parameters
+    ----------
+    master : str
+        Address of the cluster.
+    name : str
+        The job's.
+
+    Raises
+    ------
+    UsageError
+        What the worker said, in place of the error that the cancelled job ends in.
+    """
+    refusals: list[str] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not refusals and not over.wait(2):
+            with contextlib.suppress(UsageError):  # a page that is busy is asked again
+                refusals.extend(_refusals(master, name))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Exception as error:
+        if refusals:
+            raise UsageError(refusals[0]) from error
+        raise
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _refusals(master: str, name: str) -> list[str]:
+    """What workers of the running job of a name have refused; it is cancelled if they have."""
+    found = []
+    for job in _running(master, name):
+        history = ask(master, f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        said = [find_refusal(entry["stacktrace"]) for entry in history]
+        if any(said):
+            ask(master, f"/jobs/{job}?mode=cancel", "PATCH")
+            found += filter(None, said)
+    return found
+
+
+def _running(master: str, end: str) -> list[str]:
+    jobs = ask(master, "/jobs/overview")["jobs"]
+    return [job["jid"] for job in jobs if job["name"].endswith(end) and job["state"] not in _OVER]

@@ -7,8 +7,8 @@ songs in MD5 order, each with its candidates in the order in which they will be 
 from __future__ import annotations
 
 import contextlib
-import functools
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam

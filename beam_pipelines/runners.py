@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 import logging
 import os
-import re
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -24,13 +24,12 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import sdk_worker
 
 from beam_pipelines import flink
+from beam_pipelines.sight import find_refusal
 from schemas.command import ArgumentParser
 from schemas.errors import RunError, UsageError
 
 _LOCAL = {"directrunner", "fnapirunner"}
 _FLINK = "flinkrunner"
-# What a worker refuses (beam_pipelines.sight) arrives here as text.
-_REFUSED = re.compile(r"schemas\.errors\.UsageError: (.*?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 def parse_options(argv: Sequence[str]) -> PipelineOptions:
@@ -103,28 +102,41 @@ def make_pipeline(
     UsageError
         If a worker cannot see what it needs.
     """
-    if step:
-        _name_job(options, step, output)
     _hush_workers()
     try:
-        with _new_pipeline(options) as pipeline, pipeline:
-            yield pipeline
+        with contextlib.ExitStack() as stack:
+            if step:
+                key = hashlib.md5(output.encode()).hexdigest()[:8]
+                options.view_as(GoogleCloudOptions).job_name = f"orpheus-{step}-{key}"
+                if _runner_name(options).lower() == _FLINK:
+                    stack.enter_context(_on_flink(options, key))
+            with _new_pipeline(options) as pipeline, pipeline:
+                yield pipeline
     except (UsageError, RunError):
         raise
     except Exception as error:
-        refusal = _REFUSED.search(str(error))
+        refusal = find_refusal(str(error))
         if refusal:
-            raise UsageError(refusal[1]) from error
+            raise UsageError(refusal) from error
         raise RunError(f"the pipeline stopped: {_cause(error)}") from error
 
 
-def _name_job(options: PipelineOptions, step: str, output: str) -> None:
-    key = hashlib.md5(output.encode()).hexdigest()[:8]
-    options.view_as(GoogleCloudOptions).job_name = f"orpheus-{step}-{key}"
+@contextlib.contextmanager
+def _on_flink(options: PipelineOptions, key: str) -> Iterator[None]:
+    """Look after a job on Flink, and remove what Beam forgets of it."""
     master = options.view_as(FlinkRunnerOptions).flink_master
-    is_flink = _runner_name(options).lower() == _FLINK
-    if is_flink and flink.is_cluster(master) and flink.cancel_jobs(master, key):
-        print("an earlier job of the same output was cancelled; this goes on", file=sys.stderr)
+    watch = contextlib.nullcontext()
+    if flink.is_cluster(master):
+        if flink.cancel_jobs(master, key):
+            print("an earlier job of the same output was cancelled; this goes on", file=sys.stderr)
+        watch = flink.heed_refusals(master, options.view_as(GoogleCloudOptions).job_name)
+    before = tempfile.tempdir
+    with watch, tempfile.TemporaryDirectory(prefix="orpheus-job-") as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _runner_name(options: PipelineOptions) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -136,11 +137,13 @@ class MeasurePiece(beam.DoFn):
         self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
         self.must_see = must_see
 
-    def setup(self) -> None:
-        check_sight(self.must_see)
-        self.listed = storage.read_table(self.listing_path)
+    @functools.cached_property
+    def listed(self) -> pa.Table:
+        """The listing."""
+        return storage.read_table(self.listing_path)
 
     def process(self, element: tuple[str, int, int]) -> Iterator[str]:
+        check_sight(self.must_see)
         piece = Piece(*element)
         rows = []
         for values in self.listed.slice(piece.start, piece.stop - piece.start).to_pylist():

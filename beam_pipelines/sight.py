@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
@@ -17,6 +18,7 @@ from beam_pipelines import storage
 from schemas.errors import UsageError
 
 _TRIES = 100
+_REFUSAL = re.compile(r"schemas\.errors\.UsageError: (.*?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 def first_seen(paths: Iterable[str]) -> tuple[str, ...]:
@@ -36,7 +38,10 @@ def first_seen(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_sight(paths: Sequence[str]) -> None:
-    """Called in a worker before its first element.
+    """Called in a worker with each element, and not in its setup.
+
+    There Flink would see no error: it waits three minutes for the worker to ask for data, and
+    then starts another.
 
     Raises
     ------
@@ -50,6 +55,12 @@ def check_sight(paths: Sequence[str]) -> None:
                 "where every worker finds them under the same path (a shared or an object file "
                 "system)"
             )
+
+
+def find_refusal(text: str) -> str | None:
+    """What a worker has refused, from the text in which a runner hands it on; None if nothing."""
+    found = _REFUSAL.search(text)
+    return found[1] if found else None
 
 
 def _can_read(path: str) -> bool:

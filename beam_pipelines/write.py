@@ -143,7 +143,6 @@ class WriteShard(beam.DoFn):
         self.settings = settings
 
     def setup(self) -> None:
-        check_sight(self.settings.must_see)
         # One thread a clip: a pool inside each worker thread would fight over the cores.
         self.pool = threadpool_limits(1)
         silence = np.zeros(self.settings.spec.n_fft, np.float32)
@@ -155,6 +154,7 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: dict[str, Any]) -> Iterator[str]:
         settings, shard = self.settings, deal.Shard(**shard)
+        check_sight(settings.must_see)
         if read_side(settings.output, settings.work, shard) is not None:
             return
         path = storage.join(settings.output, shard.name)

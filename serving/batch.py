@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -193,11 +194,15 @@ class CutWindows(beam.DoFn):
         self.listing, self.info, self.must_see = listing, info, must_see
 
     def setup(self) -> None:
-        check_sight(self.must_see)
         self.pool = threadpool_limits(1)  # a worker pool may have NumPy before it has us
-        self.paths = storage.read_table(self.listing)["path"]
+
+    @functools.cached_property
+    def paths(self) -> pa.ChunkedArray:
+        """The listing."""
+        return storage.read_table(self.listing)["path"]
 
     def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece]]:
+        check_sight(self.must_see)
         piece = Piece(*element)
         names = self.paths.slice(piece.start, piece.stop - piece.start).to_pylist()
         tracks = ((row, open_track(os.fsdecode(name), self.info)) for row, name in enumerate(names))
