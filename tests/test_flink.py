@@ -1,27 +1,36 @@
-"""The build on Flink: the same bytes inside one process and on a cluster, whatever is killed."""
+"""On Flink: the same bytes inside one process and on a cluster, whatever is killed."""
 
-import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 from beam_pipelines import build, flink, options, workdir
 from beam_pipelines.inputs import look
+from schemas.audio_spec import WAVEFORM
 from schemas.errors import UsageError
-from scripts import flink_cluster
+from schemas.rejects import Reason, Stage
+from tests.clusters import Cluster, Running, blind_pool
 from tests.conftest import ROOT, required
-from tests.corpora import CORPUS_TAGS, build_command, contents, mini_options, msd_options
+from tests.corpora import (
+    CORPUS_TAGS,
+    MINI_FILTERS,
+    build_command,
+    contents,
+    mini_options,
+    msd_options,
+)
 
-POOL_PORT, N_SHARDS, N_CLIPS = 25700, 24, 348
+N_SHARDS, N_CLIPS = 24, 348
 
 
 @pytest.fixture(scope="session")
@@ -32,67 +41,6 @@ def job_server() -> str:
         return flink.find_jar("2.2", download=False)
     except UsageError as error:
         (pytest.fail if required("flink") else pytest.skip)(str(error))
-
-
-def members(group: int) -> list[int]:
-    """Processes of a group without its leader."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = path.read_text().rsplit(")", 1)[1].split()
-            if int(fields[2]) == group and int(path.parent.name) != group:
-                found.append(int(path.parent.name))
-    return found
-
-
-class Cluster:
-    """A cluster of scripts.flink_cluster on ports of its own."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("localhost", 0))
-            second.bind(("localhost", 0))
-            self.port, rpc_port = first.getsockname()[1], second.getsockname()[1]
-        self.ports = ["--port", self.port, "--rpc_port", rpc_port, "--pool_port", POOL_PORT]
-        self.options = [
-            *("--runner=FlinkRunner", f"--flink_master=localhost:{self.port}"),
-            f"--environment_config=worker-pool:{POOL_PORT}",
-        ]
-
-    def run(self, action: str, *more) -> None:
-        command = [sys.executable, "-m", "scripts.flink_cluster", action, "--directory"]
-        command += map(str, [self.folder, *more])
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
-
-    def kill(self, name: str) -> None:
-        """End one with -9; of a pool all but the loop that starts it again."""
-        leader = json.loads((self.folder / "ids.json").read_text())[name]["pid"]
-        group = [leader] if name.startswith("task") else members(leader)
-        assert group
-        for pid in group:
-            os.kill(pid, signal.SIGKILL)
-
-    def signal_workers(self, number: int) -> None:
-        """Send a signal to the processes that the pools have started."""
-        ids = json.loads((self.folder / "ids.json").read_text())
-        for name in ("pool-1", "pool-2"):
-            for pid in members(ids[name]["pid"]):
-                with contextlib.suppress(OSError):
-                    if b"sdk_worker" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
-                        os.kill(pid, number)
-
-    def heal(self) -> None:
-        """Start anew if something was killed."""
-        pools = json.loads((self.folder / "ids.json").read_text())
-        if not all(flink_cluster.is_ours(entry) for entry in pools.values()):
-            self.run("stop")
-            self.run("start", *self.ports)
-
-    def jobs(self, state: str) -> list[str]:
-        jobs = flink.ask(f"localhost:{self.port}", "/jobs/overview")["jobs"]
-        return sorted(job["name"].split("-")[1] for job in jobs if job["state"] == state)
 
 
 @pytest.fixture(scope="module")
@@ -136,34 +84,10 @@ def corpus(fixtures_dir, planned, tmp_path_factory) -> pathlib.Path:
     return output
 
 
-class Running:
-    """A build in a process of its own that goes on from a plan."""
-
-    def __init__(self, fixtures, planned, output, cluster) -> None:
-        if not output.exists():
-            shutil.copytree(planned, output)
-        self.output = output
-        self.log = output.with_suffix(".log")
-        command = build_command(*corpus_options(fixtures, output), *cluster.options)
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-
-    def finished(self) -> int:
-        return len(list(self.output.glob("_work/side-*.json")))
-
-    def wait_for_a_shard(self) -> None:
-        deadline = time.monotonic() + 120
-        while not self.finished():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.said()
-            time.sleep(0.02)
-        assert self.finished() < N_SHARDS, "all was written before the kill"
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def ends_well(self, expected: pathlib.Path) -> None:
-        assert self.process.wait(240) == 0, self.said()
-        assert contents(self.output) == contents(expected)
+def go_on(fixtures_dir, planned, output, cluster) -> Running:
+    """Start a build of the corpus that has its plan."""
+    options = [*corpus_options(fixtures_dir, output), *cluster.options]
+    return Running(options, planned, output, N_SHARDS)
 
 
 @pytest.mark.flink
@@ -182,13 +106,102 @@ def test_flink_in_one_process_gives_the_same_bytes(fixtures_dir, job_server, min
 
 @pytest.mark.flink
 @pytest.mark.fixtures
-def test_a_cluster_gives_the_same_bytes(fixtures_dir, cluster, mini, tmp_path):
+@pytest.mark.parametrize("source", [mini_options, corpus_options])
+def test_a_cluster_gives_the_same_bytes(fixtures_dir, cluster, request, tmp_path, source):
     output = tmp_path / "out"
-    command = build_command(*mini_options(fixtures_dir, output), *cluster.options)
+    command = build_command(*source(fixtures_dir, output), *cluster.options)
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert contents(output) == contents(mini)
-    assert cluster.jobs("FINISHED")[:3] == ["deal", "join", "write"]
+    expected = request.getfixturevalue(source.__name__.removesuffix("_options"))
+    assert contents(output) == contents(expected)
+    jobs = cluster.jobs_of(output)
+    assert sorted(jobs) == ["deal", "join", "write"]
+    assert {step: cluster.failures(job) for step, job in jobs.items()} == dict.fromkeys(jobs, [])
+    # What a user finds on Flink's page:
+    assert "Join files and songs on the 7digital id" in cluster.steps(jobs["join"])
+    assert "Number the tags and deal" in cluster.steps(jobs["deal"])
+    assert "Decode, filter, write" in cluster.steps(jobs["write"])
+    tracks, rejects = (pq.read_table(expected / f"{n}.parquet") for n in ("tracks", "rejects"))
+    late = [
+        row
+        for row in rejects.to_pylist()
+        if row["stage"] in (Stage.AUDIO, Stage.FILTERS, Stage.COPIES)
+        and row["reason"] not in (Reason.EMPTY_FILE, Reason.TOO_SMALL)  # the plan knows the sizes
+    ]
+    assert cluster.counters(jobs["write"]) == {
+        "write: shards": len(list(expected.glob("*/*.tfrecord"))),
+        "write: tracks": len(tracks),
+        "write: rejects": len(late),
+    }
+
+
+@pytest.mark.flink
+@pytest.mark.fixtures
+def test_a_scan_on_a_cluster_gives_the_same_tables(fixtures_dir, cluster, command, tmp_path):
+    audio = fixtures_dir / "mini-msd" / "7digital"
+    scan = ("beam_pipelines.scan", "--audio_dir", audio, *MINI_FILTERS, "--output")
+    here, there = tmp_path / "here" / "a.parquet", tmp_path / "there" / "a.parquet"
+    for output, more in ((here, ()), (there, cluster.options)):
+        output.parent.mkdir()
+        result = command(*scan, output, *more)
+        assert result.returncode == 0, result.stderr
+    names = ["a.parquet", "a.rejects.parquet"]
+    for output in (here, there):
+        assert sorted(path.name for path in output.parent.iterdir()) == names
+    for name in names:
+        assert (here.parent / name).read_bytes() == (there.parent / name).read_bytes()
+    (job,) = cluster.jobs_of(f"{there}.work").values()
+    assert "Decode and measure" in cluster.steps(job)
+    tables = {"kept": names[0], "rejects": names[1]}
+    assert cluster.counters(job) == {
+        f"scan: {name}": len(pq.read_table(here.parent / file)) for name, file in tables.items()
+    }
+
+
+@pytest.mark.flink
+def test_predict_on_a_cluster_gives_the_same_rows(cluster, small_models, command, tmp_path):
+    music = tmp_path / "music"
+    music.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        rate = (16000, 44100)[i % 2]
+        samples = rng.normal(0, 0.1, (int((0.5 + 0.3 * i) * rate), 1 + i % 2))
+        soundfile.write(music / f"{i:02}.{('wav', 'flac', 'mp3')[i % 3]}", samples, rate)
+    (music / "broken.mp3").write_bytes(b"no sound" * 100)
+    predict = ("serving.predict", "--model", small_models[WAVEFORM], "--input", music, "--taggram")
+    here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+    for output, more in ((here, ()), (there, cluster.options)):
+        result = command(*predict, "--output", output, *more, timeout=200)
+        assert result.returncode == 1, result.stderr  # for there is a broken file
+        assert result.stdout == f"12 of 13 files tagged: {output}\n"
+    assert there.read_bytes() == here.read_bytes()
+    assert len(there.read_text().splitlines()) == 13
+    (job,) = cluster.jobs_of(f"{there}.work").values()
+    assert "Run the model" in cluster.steps(job) and "Commit the pieces" in cluster.steps(job)
+    assert cluster.counters(job).items() >= {"predict: tagged": 12, "predict: failed": 1}.items()
+
+
+@pytest.mark.flink
+@pytest.mark.fixtures
+@pytest.mark.parametrize("hidden", ["audio", "output"])
+def test_workers_that_see_other_disks_are_refused(fixtures_dir, cluster, command, tmp_path, hidden):
+    shutil.copytree(fixtures_dir / "mini-msd" / "7digital" / "3", tmp_path / "audio" / "3")
+    (tmp_path / "output").mkdir()
+    output = tmp_path / "output" / "a.parquet"
+    with blind_pool(tmp_path / hidden) as pool:
+        result = command(
+            *("beam_pipelines.scan", "--audio_dir", tmp_path / "audio", "--output", output),
+            *(*cluster.options, "--parallelism=1", f"--environment_config={pool}"),
+            timeout=120,  # Flink waits three minutes for a worker that fails in its setup
+        )
+    assert result.returncode == 2, result.stderr
+    said = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1 and "Traceback" not in result.stderr
+    assert re.match(
+        rf"error: a worker on .* cannot read {tmp_path / hidden}/.*: inputs and", said[0]
+    )
+    assert not output.exists()
+    assert cluster.jobs("RUNNING") == cluster.jobs("RESTARTING") == []
 
 
 @pytest.mark.flink
@@ -196,16 +209,16 @@ def test_a_cluster_gives_the_same_bytes(fixtures_dir, cluster, mini, tmp_path):
 def test_the_next_command_takes_over_from_a_killed_one(
     fixtures_dir, cluster, planned, corpus, tmp_path
 ):
-    first = Running(fixtures_dir, planned, tmp_path / "out", cluster)
+    first = go_on(fixtures_dir, planned, tmp_path / "out", cluster)
     first.wait_for_a_shard()
-    cluster.signal_workers(signal.SIGSTOP)  # or the job might be done before the next command
+    cluster.signal_pools(signal.SIGSTOP)  # or the job might be done before the next command
     first.process.kill()
     first.process.wait()
     assert cluster.jobs("RUNNING") == ["write"]  # it outlives its command
-    second = Running(fixtures_dir, planned, tmp_path / "out", cluster)
+    second = go_on(fixtures_dir, planned, tmp_path / "out", cluster)
     while cluster.jobs("RUNNING") == ["write"] and second.process.poll() is None:
         time.sleep(0.1)
-    cluster.signal_workers(signal.SIGCONT)
+    cluster.signal_pools(signal.SIGCONT)
     second.ends_well(corpus)
     assert "an earlier job of the same output was cancelled" in second.said()
     done = int(re.search(rf"(\d+) of {N_SHARDS} shards are finished already", second.said())[1])
@@ -220,10 +233,13 @@ def test_the_next_command_takes_over_from_a_killed_one(
 def test_what_is_killed_is_done_by_the_others(
     victim, fixtures_dir, cluster, planned, corpus, tmp_path
 ):
-    running = Running(fixtures_dir, planned, tmp_path / "out", cluster)
+    running = go_on(fixtures_dir, planned, tmp_path / "out", cluster)
     running.wait_for_a_shard()
     cluster.kill(victim)
     running.ends_well(corpus)  # the same files with the same bytes: no shard twice, nothing left
+    (job,) = cluster.jobs_of(running.output).values()
+    assert cluster.failures(job) != []  # it went on by itself
+    assert cluster.counters(job)["write: shards"] <= N_SHARDS
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(command, tmp_path):
