@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -29,18 +29,28 @@ _REJECT_ORDER = [(name, "ascending") for name in tables.REJECTS.names]
 
 
 def read_sides(output: str, work: str, shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Side tables of all shards, in order.
+    """Side tables of all shards, in order; their rows as tables, not as dictionaries of GiB.
 
     Raises
     ------
     RunError
         If a shard is not finished.
     """
-    sides = [write.read_side(output, work, shard) for shard in shards]
+    sides = [_compact(write.read_side(output, work, shard)) for shard in shards]
     missing = [shard.name for shard, side in zip(shards, sides, strict=True) if side is None]
     if missing:
         raise RunError(f"{len(missing)} shards are not finished, {missing[0]} first: run it again")
     return sides
+
+
+def _compact(side: dict[str, Any] | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    rows = {
+        name: pa.Table.from_pylist(side[name], schema=schema)
+        for name, schema in (("tracks", tables.TRACKS), ("rejects", tables.REJECTS))
+    }
+    return side | rows
 
 
 def plan_rejects(work: str) -> pa.Table:
@@ -55,11 +65,20 @@ def plan_rejects(work: str) -> pa.Table:
 
 def all_rejects(work: str, sides: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rejects of plan and shards, in one order whatever the order of the work."""
-    written = [row for side in sides for row in side["rejects"]]
-    table = pa.concat_tables(
-        [plan_rejects(work), pa.Table.from_pylist(written, schema=tables.REJECTS)]
-    )
+    table = pa.concat_tables([plan_rejects(work), *(side["rejects"] for side in sides)])
     return table.sort_by(_REJECT_ORDER).combine_chunks()
+
+
+def all_tracks(sides: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Tracks of all shards, in the shards' order."""
+    found = (side["tracks"] for side in sides)
+    return pa.concat_tables([tables.TRACKS.empty_table(), *found]).combine_chunks()
+
+
+def count_tags(tracks: pa.Table) -> dict[str, int]:
+    """Tracks of each tag that one has."""
+    tags = pc.list_flatten(tracks["tags"])
+    return {row["values"]: row["counts"] for row in pc.value_counts(tags).to_pylist()}
 
 
 def merge_moments(sides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -153,12 +172,11 @@ def finish(
     """
     shards = [Shard(**shard) for shard in plan["shards"]]
     sides = read_sides(output, work, shards)
-    rows = [row for side in sides for row in side["tracks"]]
+    tracks = all_tracks(sides)
     rejects = all_rejects(work, sides)
     stages = count_stages(rejects, plan["n_files"], plan["n_songs"])
-    check_accounts(stages, len(rows))
-    written = collections.Counter(tag for row in rows for tag in row["tags"])
-    tracks = pa.Table.from_pylist(rows, schema=tables.TRACKS)
+    check_accounts(stages, tracks.num_rows)
+    written = count_tags(tracks)
     given = ("plan_id", "split", "ignored", "ignored_names", "fingerprints", "options")
     data = {
         "version": VERSION,
@@ -167,7 +185,7 @@ def finish(
         "audio_spec": spec.to_json(),
         "layout": audio_layout(audio_format, spec),
         "vocabulary": [
-            {"tag": tag, "planned": planned, "written": written[tag]}
+            {"tag": tag, "planned": planned, "written": written.get(tag, 0)}
             for tag, planned in plan["vocabulary"]
         ],
         "parts": _parts(shards, sides),
