@@ -34,6 +34,7 @@ CHOICES = {
         "epochs=10 freeze=embedding learning_rate=0.03",
         "epochs=10 freeze=front_end learning_rate=0.001",
         "epochs=10 freeze=front_end learning_rate=0.003",
+        "epochs=10 freeze=front_end learning_rate=0.01",
         "epochs=4 learning_rate=0.001",
     ],
     "scratch": [
