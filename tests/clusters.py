@@ -127,7 +127,9 @@ class Running:
         self.log = output.with_suffix(".log")
         command = build_command(*options)
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+            # What is killed leaves its temporary files where the test has its own.
+            env = os.environ | {"TMPDIR": str(output.parent)}
+            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
 
     def finished(self) -> int:
         return len(list(self.output.glob("_work/side-*.json")))
