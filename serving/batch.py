@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -222,7 +223,19 @@ class WindowModel(ModelHandler[OfPiece, OfPiece, Model]):
         self.path = path
 
     def load_model(self) -> Model:
-        return load_signature(self.path, WINDOWS, n_callers=n_cores())
+        """A model that is loaded with its first batch.
+
+        Of what fails in a worker's setup Flink does not hear (:mod:`beam_pipelines.sight`).
+        """
+        lock, loaded = threading.Lock(), []
+
+        def call(windows: np.ndarray) -> dict[str, Any]:
+            with lock:
+                if not loaded:
+                    loaded.append(load_signature(self.path, WINDOWS, n_callers=n_cores()))
+            return loaded[0](windows)
+
+        return call
 
     def run_inference(
         self,

@@ -107,6 +107,9 @@ class Cluster:
 
     def counters(self, job: str) -> dict[str, int]:
         """The pipeline's counters as a finished job's accumulators hold them: as varints."""
+        deadline = time.monotonic() + 30  # the page shows a job as it was some seconds ago
+        while self.ask(f"/jobs/{job}")["state"] != "FINISHED" and time.monotonic() < deadline:
+            time.sleep(0.2)
         (found,) = self.ask(f"/jobs/{job}/accumulators")["user-task-accumulators"]
         counters = {}
         for metric in json.loads(found["value"])["metrics"]["attempted"]:

@@ -183,15 +183,23 @@ def test_predict_on_a_cluster_gives_the_same_rows(cluster, small_models, command
 
 @pytest.mark.flink
 @pytest.mark.fixtures
-@pytest.mark.parametrize("hidden", ["audio", "output"])
-def test_workers_that_see_other_disks_are_refused(fixtures_dir, cluster, command, tmp_path, hidden):
-    shutil.copytree(fixtures_dir / "mini-msd" / "7digital" / "3", tmp_path / "audio" / "3")
+@pytest.mark.parametrize("hidden", ["audio", "output", "model"])
+def test_workers_that_see_other_disks_are_refused(
+    fixtures_dir, cluster, small_models, command, tmp_path, hidden
+):
+    audio, model = tmp_path / "audio", tmp_path / "model"
+    shutil.copytree(fixtures_dir / "mini-msd" / "7digital" / "3", audio / "3")
+    shutil.copytree(small_models[WAVEFORM], model)
     (tmp_path / "output").mkdir()
-    output = tmp_path / "output" / "a.parquet"
+    if hidden == "model":
+        output = tmp_path / "output" / "a.jsonl"
+        work = ("serving.predict", "--model", model, "--input", audio, "--output", output)
+    else:
+        output = tmp_path / "output" / "a.parquet"
+        work = ("beam_pipelines.scan", "--audio_dir", audio, "--output", output)
     with blind_pool(tmp_path / hidden) as pool:
         result = command(
-            *("beam_pipelines.scan", "--audio_dir", tmp_path / "audio", "--output", output),
-            *(*cluster.options, "--parallelism=1", f"--environment_config={pool}"),
+            *(*work, *cluster.options, "--parallelism=1", f"--environment_config={pool}"),
             timeout=120,  # Flink waits three minutes for a worker that fails in its setup
         )
     assert result.returncode == 2, result.stderr
