@@ -41,6 +41,7 @@ CHOICES = {
         "epochs=4 learning_rate=0.001",
         "epochs=4 learning_rate=0.003",
         "epochs=4 learning_rate=0.01",
+        "epochs=4 learning_rate=0.03",
     ],
 }
 SPECTRUM = [
