@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 import statistics
 import sys
 
-from tests.corpora import CORPUS_TAGS, msd_options
+from tests.benchmarks.commands import build_corpus, run
 from trainer.musicnn_package import SPEC
 
 MARGIN = 0.03  # of the macro ROC-AUC, mean over the seeds
@@ -50,24 +49,10 @@ SPECTRUM = [
 ]
 
 
-def run(module: str, *arguments) -> float:
-    """Run a command of the project; gives its CPU time in s, or ends with its exit code."""
-    argv = [sys.executable, "-m", module, *map(str, arguments)]
-    print("$", " ".join(["python", *argv[1:]]), flush=True)
-    _, status, usage = os.wait4(os.spawnv(os.P_NOWAIT, sys.executable, argv), 0)
-    if status:
-        raise SystemExit(os.waitstatus_to_exitcode(status))
-    return usage.ru_utime + usage.ru_stime
-
-
 def prepare(work: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     """The corpus as the network wants it, and the network."""
     data, network = work / "data", work / "MSD_musicnn"
-    corpus = pathlib.Path(os.environ["ORPHEUS_FIXTURES"], "corpus")
-    if not (data / "dataset.json").exists():
-        options = [*msd_options(corpus, data), *CORPUS_TAGS, *SPECTRUM]
-        split = ["--split", corpus / "labels.csv", "--num_shards", 12]
-        run("beam_pipelines.build", *options, "--audio_format", "log-mel-spectrogram", *split)
+    build_corpus(data, *SPECTRUM, "--audio_format", "log-mel-spectrogram")
     if not network.exists():
         run("trainer.import_pretrained", "MSD_musicnn", "--output", network)
     return data, network
