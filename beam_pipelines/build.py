@@ -17,7 +17,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -119,6 +119,25 @@ def make_plan(
             f"{len(tags)} tags are more than {vocabulary.MAX_TAGS}: choose with --top_tags"
         )
     numbers = {tag: number for number, (tag, _) in enumerate(tags)}
+    shards, planned = _deal(args, pieces, numbers, work, beam_options)
+    found = inputs.describe() | {
+        "shards": deal.describe(shards),
+        "vocabulary": tags,
+        "transform": transform,
+        "planned": planned,
+    }
+    workdir.keep_plan(work, found)
+    return found
+
+
+def _deal(
+    args: argparse.Namespace,
+    pieces: Sequence[str],
+    numbers: Mapping[str, int],
+    work: str,
+    beam_options: PipelineOptions,
+) -> tuple[list[deal.Shard], dict[str, int]]:
+    """Write the rows of each shard; gives the shards and the songs planned for each part."""
     counts = deal.count_parts(pieces, numbers, args.keep_untagged)
     planned = {part: sum(counter[part] for counter in counts) for part in PARTS}
     shards = deal.shard_names(args.audio_format, planned, args.num_shards)
@@ -129,14 +148,7 @@ def make_plan(
         make_pipeline(beam_options, "deal", args.output) as pipeline,
     ):
         deal.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
-    found = inputs.describe() | {
-        "shards": deal.describe(shards),
-        "vocabulary": tags,
-        "transform": transform,
-        "planned": planned,
-    }
-    workdir.keep_plan(work, found)
-    return found
+    return shards, planned
 
 
 def _why_none(stages: Sequence[dict[str, Any]]) -> str:

@@ -139,6 +139,34 @@ def _write_tables(
     storage.write_bytes(storage.join(output, "report.html"), render_report(data, tracks).encode())
 
 
+def _describe_data(
+    plan: Mapping[str, Any],
+    audio_format: str,
+    spec: AudioSpec,
+    sides: Sequence[Mapping[str, Any]],
+    written: Mapping[str, int],
+    stages: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The manifest's part that the same inputs make the same."""
+    shards = [Shard(**shard) for shard in plan["shards"]]
+    given = ("plan_id", "split", "ignored", "ignored_names", "fingerprints", "options")
+    return {
+        "version": VERSION,
+        **{name: plan[name] for name in given},
+        "audio_format": audio_format,
+        "audio_spec": spec.to_json(),
+        "layout": audio_layout(audio_format, spec),
+        "vocabulary": [
+            {"tag": tag, "planned": planned, "written": written.get(tag, 0)}
+            for tag, planned in plan["vocabulary"]
+        ],
+        "parts": _parts(shards, sides),
+        "listed": {"files": plan["n_files"], "songs": plan["n_songs"]},
+        "stages": stages,
+        "moments": _moments(shards, sides),
+    }
+
+
 def finish(
     output: str,
     work: str,
@@ -170,29 +198,12 @@ def finish(
     RunError
         If a shard is missing or the accounts do not close.
     """
-    shards = [Shard(**shard) for shard in plan["shards"]]
-    sides = read_sides(output, work, shards)
+    sides = read_sides(output, work, [Shard(**shard) for shard in plan["shards"]])
     tracks = all_tracks(sides)
     rejects = all_rejects(work, sides)
     stages = count_stages(rejects, plan["n_files"], plan["n_songs"])
     check_accounts(stages, tracks.num_rows)
-    written = count_tags(tracks)
-    given = ("plan_id", "split", "ignored", "ignored_names", "fingerprints", "options")
-    data = {
-        "version": VERSION,
-        **{name: plan[name] for name in given},
-        "audio_format": audio_format,
-        "audio_spec": spec.to_json(),
-        "layout": audio_layout(audio_format, spec),
-        "vocabulary": [
-            {"tag": tag, "planned": planned, "written": written.get(tag, 0)}
-            for tag, planned in plan["vocabulary"]
-        ],
-        "parts": _parts(shards, sides),
-        "listed": {"files": plan["n_files"], "songs": plan["n_songs"]},
-        "stages": stages,
-        "moments": _moments(shards, sides),
-    }
+    data = _describe_data(plan, audio_format, spec, sides, count_tags(tracks), stages)
     manifest = {"data": data, "run": run}
     _write_tables(output, tracks, rejects, data)
     _copy_transform(plan["transform"], storage.join(work, TRANSFORM), output)
