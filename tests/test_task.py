@@ -18,6 +18,7 @@ from serving.lite_model import load_lite_signature
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
 from trainer.bootstrap import draw, intervals, resample
+from trainer.export import find_checkpoint
 from trainer.scoring import Scored
 
 SPEED = ["examples_per_second", "input_wait"]
@@ -244,6 +245,24 @@ def test_overwrite_replaces_the_job_and_merged_tags_are_measured_as_learnt(wavef
     assert evaluate.label_columns(info, read_dataset(waveform_set)) == [0, 1, 0]
     report, _ = run_evaluate(waveform_set, own, tmp_path)
     assert [row["positives"] for row in report["per_tag"]] == [12, 8]
+
+
+def test_resume_goes_on_with_what_is_whole_and_deletes_nothing(waveform_set, tmp_path):
+    own = tmp_path / "own"
+    (own / "export" / "mine").mkdir(parents=True)
+    (own / "epochs.csv").write_text("mine")
+    for name, needed in (
+        ("config.json", "config.json"),
+        ("checkpoints/best.keras", "best.keras"),
+        ("checkpoints/state.npz", "state.npz"),
+    ):
+        with pytest.raises(UsageError, match=rf"{needed} is missing: --resume cannot go on"):
+            run_task(waveform_set, own, "--resume")
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text("{}")
+    with pytest.raises(UsageError, match="has no checkpoint 'epoch-09': there are best$"):
+        find_checkpoint(str(own), "epoch-09")
+    assert (own / "export" / "mine").is_dir() and (own / "epochs.csv").read_text() == "mine"
 
 
 def test_the_waveform_front_end_without_validation_keeps_the_last_epoch(tmp_path):

@@ -96,7 +96,8 @@ def find_checkpoint(job_dir: str, name: str) -> str:
     """
     folder = os.path.join(job_dir, CHECKPOINTS)
     files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    names = [file.removesuffix(_SUFFIX) for file in files if not file.startswith(".")]
+    names = [file.removesuffix(_SUFFIX) for file in files if file.endswith(_SUFFIX)]
+    names = [name for name in names if not name.startswith(".")]
     if not names:
         raise UsageError(f"{job_dir} holds no checkpoints; trainer.task writes them")
     if name not in names:

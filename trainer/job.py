@@ -47,6 +47,21 @@ def checkpoint_file(job_dir: str, name: str) -> str:
     return os.path.join(job_dir, CHECKPOINTS, f"{name}.keras")
 
 
+def state_file(job_dir: str) -> str:
+    """Path of the state of a training that has not ended."""
+    return os.path.join(job_dir, CHECKPOINTS, "state.npz")
+
+
+def lost_file(job_dir: str) -> str | None:
+    """A file that a job cannot go on without and does not have, if there is one."""
+    needed = [os.path.join(job_dir, CONFIG)]
+    if os.path.isfile(os.path.join(job_dir, EPOCHS)):
+        needed.append(checkpoint_file(job_dir, BEST))
+        if not os.path.isfile(os.path.join(job_dir, METRICS)):
+            needed.append(state_file(job_dir))
+    return next((path for path in needed if not os.path.isfile(path)), None)
+
+
 def config_text(config: Config) -> str:
     """What ``config.json`` holds."""
     return json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -80,8 +95,9 @@ class Job:
     def __init__(self, job_dir: str, config: Config) -> None:
         self.job_dir = job_dir
         self.rows: list[dict[str, Any]] = []
+        os.makedirs(job_dir, exist_ok=True)
+        write_text(os.path.join(job_dir, CONFIG), config_text(config))  # the mark of a job: first
         os.makedirs(os.path.join(job_dir, CHECKPOINTS), exist_ok=True)
-        write_text(os.path.join(job_dir, CONFIG), config_text(config))
         import tensorflow as tf
 
         self._summary = tf.summary
@@ -96,7 +112,7 @@ class Job:
     @property
     def state(self) -> str:
         """Path of the state of a training that has not ended."""
-        return os.path.join(self.job_dir, CHECKPOINTS, "state.npz")
+        return state_file(self.job_dir)
 
     @property
     def has_state(self) -> bool:

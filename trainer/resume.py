@@ -39,6 +39,8 @@ def save_state(path: str, model: keras.Model, progress: dict[str, Any]) -> None:
     partial = f"{path}.partial"
     with open(partial, "wb") as stream:
         np.savez(stream, **{_PROGRESS: json.dumps(progress)}, **arrays)
+        stream.flush()
+        os.fsync(stream.fileno())  # else a machine that loses power may keep the name alone
     os.replace(partial, path)
 
 
@@ -59,7 +61,7 @@ def load_state(path: str, model: keras.Model) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as state:
             arrays = [state[name] for name in sorted(state.files) if name != _PROGRESS]
             progress = json.loads(str(state[_PROGRESS]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read ({error}): start again with --overwrite") from error
     variables = _variables(model)
     if [array.shape for array in arrays] != [tuple(each.shape) for each in variables]:

@@ -19,7 +19,7 @@ from trainer.fine_tune import (
     read_initial,
     take_over,
 )
-from trainer.job import CONFIG, EXPORT, METRICS, clear_job, job_parts
+from trainer.job import CONFIG, EXPORT, METRICS, clear_job, job_parts, lost_file
 from trainer.lite import export_lite
 
 _WINDOWS_A_BATCH = 32  # of the validation tracks
@@ -117,6 +117,12 @@ def _check_job_dir(job_dir: str, overwrite: bool, resume: bool, init_from: str |
     if job_parts(job_dir) and not overwrite and not resume:
         raise UsageError(
             f"{job_dir} already holds a job: choose another, --resume it or --overwrite it"
+        )
+    lost = lost_file(job_dir)
+    if resume and lost and job_parts(job_dir):
+        raise UsageError(
+            f"{lost} is missing: --resume cannot go on without it, choose another directory or "
+            "start again with --overwrite"
         )
 
 
