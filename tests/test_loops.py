@@ -24,7 +24,9 @@ from trainer.assemble import fill_options
 from trainer.devices import make_strategy
 from trainer.input import WholeTracks, part_source, training_batches, whole_tracks
 from trainer.job import Job
+from trainer.layers import tag_scores
 from trainer.loop import train
+from trainer.models import MODELS, Architecture
 from trainer.monitor import Monitor
 from trainer.records import read_tags
 from trainer.tagger import read_checkpoint
@@ -196,9 +198,10 @@ def test_a_state_that_does_not_fit_is_one_line(tmp_path):
     with pytest.raises(RunError, match="has 2 steps an epoch, the data set 3: it is another one"):
         small_monitor(tmp_path, steps=3).resume()
     state = tmp_path / "checkpoints" / "state.npz"
-    state.write_bytes(state.read_bytes()[:-30])
-    with pytest.raises(RunError, match="state.npz cannot be read"):
-        small_monitor(tmp_path).resume()
+    for damaged in (state.read_bytes()[:-30], b""):
+        state.write_bytes(damaged)
+        with pytest.raises(RunError, match="state.npz cannot be read"):
+            small_monitor(tmp_path).resume()
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_is_not_saved(tmp_path):
@@ -286,6 +289,28 @@ def test_the_share_of_waiting_is_logged(data, tmp_path, loop):
     assert 1 < waited < 5.5  # of ten times 0.5 s, some made ahead while the last epoch ended
 
 
+def own(inputs, n_tags):
+    """A model of a user's: its decibels overflow half precision, its weights are kept small."""
+    x = keras.layers.GlobalAveragePooling1D()(inputs)
+    x = keras.layers.Dense(8, kernel_regularizer=keras.regularizers.L2(0.1), name="embedding")(x)
+    return tag_scores(x, n_tags, "he_normal")
+
+
+OWN = ["name=own", "n_filters=null", "n_dense=null", "dropout=null"]
+
+
+def test_a_model_of_ones_own_takes_three_lines(data, tmp_path, monkeypatch):
+    """Both loops train it, its regularizers too; steps in one call cut no epoch short."""
+    monkeypatch.setitem(MODELS, "own", Architecture(own))
+    fit, weights = train_tones(data, tmp_path / "fit", *OWN, "steps_per_execution=9")
+    custom, others = train_tones(data, tmp_path / "custom", *OWN, loop="custom")
+    np.testing.assert_allclose(fit, custom, rtol=1e-5)
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    penalty = 0.1 * np.square(weights[0]).sum()
+    assert fit[-1][1] - fit[-1][2] == pytest.approx(penalty, rel=0.2)  # loss and val_loss
+
+
 TWO_DEVICES = """
     import sys
     from schemas.command import import_tensorflow, quiet
@@ -303,6 +328,9 @@ TWO_DEVICES = """
     from trainer.loop import best_model, train
     from trainer.monitor import validate
     from trainer.tagger import config_tagger
+
+    from tests.test_loops import OWN, own
+    from trainer.models import MODELS, Architecture
 
     data, folder, *settings = sys.argv[1:]
     dataset = read_dataset(data)
@@ -322,6 +350,10 @@ TWO_DEVICES = """
             served = load_tagger(f"{folder}/export").serve(audio)["scores"]
             difference = float(np.abs(served - tagger.serve(audio)["scores"]).max())
             print(difference, file=open(f"{folder}/difference", "w"))
+    MODELS["own"] = Architecture(own)
+    half = [*settings, *OWN, "precision=mixed_float16"]
+    config = fill_options(fill(read_config(None, half), dataset))
+    train(training_batches(source, config), tracks, config, strategy, f"{folder}/half")
 """
 
 
@@ -340,3 +372,4 @@ def test_two_devices_train_the_model_of_one_and_save_what_they_evaluate(data, tm
     logged = max(fit.tolist(), key=lambda row: row[4])[2:7]
     np.testing.assert_allclose(best, logged, rtol=1e-6)
     assert float((tmp_path / "difference").read_text()) < 1e-6
+    assert np.isfinite(curve(tmp_path / "half")).all()  # the scale fell until neither overflowed

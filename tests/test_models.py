@@ -13,7 +13,7 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.errors import UsageError
 from tests import jax_models, numpy_models
 from trainer.layers import Standardise
-from trainer.models import MODELS, build_model, model_options
+from trainer.models import MODELS, Architecture, build_model, model_options
 
 MODEL_MODULES = ("models", "layers", "pons", "musicnn")
 
@@ -239,6 +239,17 @@ def test_what_makes_no_model_is_one_clear_line(arguments, message):
     with pytest.raises(UsageError, match=message) as error:
         build(**arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["embedding", "scores"])
+def test_a_model_without_the_two_names_is_refused(monkeypatch, name):
+    def nameless(inputs, n_tags):
+        x = keras.layers.GlobalAveragePooling1D(name="mean" if name == "embedding" else "embedding")
+        return keras.layers.Dense(n_tags, name="last" if name == "scores" else "scores")(x(inputs))
+
+    monkeypatch.setitem(MODELS, "own", Architecture(nameless))
+    with pytest.raises(UsageError, match=f"own has no layer of the name {name}: give it one"):
+        build("own")
 
 
 def test_models_are_keras_and_nothing_below_it():

@@ -3,6 +3,7 @@
 import collections
 import csv
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ def test_the_examples_of_2019(tone_set, tmp_path, monkeypatch):
         config=config,
     )
     strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    wrapped = strategy.experimental_distribute_dataset(train_dataset)
+    with pytest.raises(UsageError, match="is distributed: allowed is what was distributed"):
+        train(wrapped, validation_dataset, config, strategy, "job")
+    four = replace(config.training, epochs=1, steps_per_execution=3)
+    uneven = replace(config, training=four)
+    with pytest.raises(UsageError, match="is 3: allowed is a number that divides the 4 steps"):
+        train(train_dataset, validation_dataset, uneven, strategy, "job")
+    assert not os.path.exists("job")
     train(train_dataset, validation_dataset, config, strategy, "job")
 
     assert top_tags == ["noise", "low", "high"]

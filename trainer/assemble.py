@@ -6,6 +6,7 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from schemas.config import Config, Training
 from schemas.errors import UsageError
@@ -61,8 +62,22 @@ def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer
         )
     optimizer = optimizers[name.lower()](learning_rate=learning_rate(training, steps))
     if training.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
+        return LossScaling(optimizer)
     return optimizer
+
+
+@keras.saving.register_keras_serializable("orpheus")
+class LossScaling(keras.optimizers.LossScaleOptimizer):
+    """Keras' own takes a step if the gradients of the first replica are finite.
+
+    Those of another may have overflowed and would end in every weight: all are asked.
+    """
+
+    def check_finite(self, grads):
+        finite = super().check_finite(grads)
+        replica = tf.distribute.get_replica_context()
+        failed = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
+        return tf.equal(failed, 0)
 
 
 def make_model(

@@ -39,6 +39,7 @@ def custom_loop(
         with tf.GradientTape() as tape:
             scores = model(windows, training=True)
             loss = tf.reduce_mean(keras.losses.binary_crossentropy(tags, scores))
+            loss = tf.add_n([loss, *model.losses])  # of regularizers, if the model has any
             # The optimizer sums the gradients of the replicas: this makes it their mean.
             scaled = optimizer.scale_loss(loss / strategy.num_replicas_in_sync)
         variables = model.trainable_variables

@@ -73,6 +73,11 @@ def train(
         If the training diverges, or the state does not fit.
     """
     training = config.training
+    if isinstance(train_dataset, tf.distribute.DistributedDataset):
+        raise UsageError(
+            "the training dataset is distributed: allowed is what was distributed, for train "
+            "does that itself"
+        )
     batches = train_dataset if callable(train_dataset) else train_dataset.skip
     windows, tags = batches(0).element_spec
     steps = _steps(batches(0), config)
@@ -80,7 +85,7 @@ def train(
     tracks = validation_dataset
     if isinstance(tracks, tf.data.Dataset):
         tracks = window_tracks(tracks)
-    _check(config, windows.shape[0], tags.shape[1], replicas, tracks)
+    _check(config, steps, windows.shape[0], tags.shape[1], replicas, tracks)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
         model = make_model(config, windows.shape[1], tags.shape[1], replicas, training.precision)
@@ -139,7 +144,12 @@ def _steps(batches: tf.data.Dataset, config: Config) -> int:
 
 
 def _check(
-    config: Config, batch_size: int, n_tags: int, replicas: int, tracks: WholeTracks | None
+    config: Config,
+    steps: int,
+    batch_size: int,
+    n_tags: int,
+    replicas: int,
+    tracks: WholeTracks | None,
 ) -> None:
     training = config.training
     names, _ = select_tags(config.tags, config.tfrecords.vocabulary)
@@ -152,6 +162,11 @@ def _check(
         raise UsageError(
             f"model-training.batch_size is {batch_size}: allowed is a multiple of the "
             f"{replicas} devices"
+        )
+    if steps % min(training.steps_per_execution, steps):
+        raise UsageError(
+            f"model-training.steps_per_execution is {training.steps_per_execution}: allowed is a "
+            f"number that divides the {steps} steps of an epoch"
         )
     if tracks is None and (training.early_stopping or training.schedule == "plateau"):
         raise UsageError(

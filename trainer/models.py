@@ -19,7 +19,8 @@ from trainer.pons import pons
 class Architecture:
     """A builder of ``scores = build(inputs, n_tags, **options)`` and its front ends.
 
-    The builder names the layer before the output's dropout "embedding". `front_end` is
+    The builder names the layer before the output's dropout "embedding" and the output
+    itself, which is a dense layer with a sigmoid, "scores". `front_end` is
     what the names of the layers begin with that look at the input, if the architecture
     tells them from the others.
     """
@@ -91,7 +92,8 @@ def build_model(
     for option in options:
         if option not in known:
             raise UsageError(
-                f"the model {name} has no option {option!r}: allowed are {', '.join(known)}"
+                f"the model {name} has no option {option!r}: "
+                f"allowed are {', '.join(known) or 'none'}"
             )
     shape = (window,) if frontend == WAVEFORM else (window, n_mels)
     inputs = keras.Input(shape, name="window", dtype="float32")
@@ -105,7 +107,11 @@ def build_model(
             f"no {name} model for windows of shape {list(shape)} with {options or 'its defaults'}: "
             f"{reason}"
         ) from error
-    return keras.Model(inputs, scores, name=name)
+    model = keras.Model(inputs, scores, name=name)
+    missing = {"embedding", "scores"} - {layer.name for layer in model.layers}
+    if missing:
+        raise UsageError(f"the model {name} has no layer of the name {min(missing)}: give it one")
+    return model
 
 
 def _architecture(name: str) -> Architecture:
