@@ -77,7 +77,9 @@ class Training:
     norm_momentum: float = keys.real(
         0.9, 0, 0.9999, "of batch normalisation's moving statistics; 0.99 for long trainings"
     )
-    seed: int = keys.whole(0, 0, "of the weights, the order, the windows and the dropout")
+    seed: int = keys.whole(
+        0, 0, "of the weights, the order, the windows and the dropout", high=2**32 - 1
+    )
     window: str = keys.choice(
         RANDOM, WINDOWS, "which part of a training track is seen: another in each epoch, or one"
     )

@@ -26,13 +26,17 @@ def choice(default: str | None, names: Sequence[str], help: str, optional: bool 
     return key(default, help, ", ".join(names), lambda v: v in names, optional)
 
 
-def whole(default: int | None, low: int, help: str, optional: bool = False) -> Any:
-    """A whole number, `low` or more."""
+def whole(
+    default: int | None, low: int, help: str, optional: bool = False, high: int | None = None
+) -> Any:
+    """A whole number, `low` or more, and no more than `high` if that is given."""
 
     def check(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= low
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return is_whole and value >= low and (high is None or value <= high)
 
-    return key(default, help, f"a whole number from {low}", check, optional)
+    allowed = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+    return key(default, help, allowed, check, optional)
 
 
 def real(default: float | None, low: float, high: float, help: str, optional: bool = False) -> Any:

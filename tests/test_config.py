@@ -45,6 +45,7 @@ def test_settings_win_over_the_file(tmp_path):
     [
         ("batch_size=0", "model-training.batch_size is 0: allowed is a whole number from 1"),
         ("batch_size=1.5", "model-training.batch_size is 1.5: allowed is a whole number from 1"),
+        ("seed=4294967296", "seed is 4294967296: allowed is a whole number from 0 to 4294967295"),
         ("epochs=true", "model-training.epochs is true: allowed is a whole number from 1"),
         ("dropout=2", "model.dropout is 2: allowed is a number from 0 to 0.95 or null"),
         ("learning_rate=NaN", "learning_rate is NaN: allowed is a number from 1e-07 to 10"),

@@ -278,6 +278,7 @@ def test_shards_are_read_side_by_side(tmp_path, monkeypatch, few_cores):
         1: [0, 3, 6, 1, 4, 2, 5],
         2: [0, 1, 3, 4, 6, 2, 5],
         16: [0, 1, 2, 3, 4, 5, 6],
+        10**15: [0, 1, 2, 3, 4, 5, 6],
     }
     for interleave, order in orders.items():
         source, _ = source_and_config(tmp_path, f"interleave={interleave}")

@@ -51,9 +51,10 @@ def test_runs_without_validation_have_two_panels(tmp_path):
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [2, 1]
 
 
-def test_the_command_writes_a_picture(runs, tmp_path, capsys):
+def test_the_command_writes_a_picture(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     picture = tmp_path / "curves.png"
-    assert main([*runs, "--output", str(picture)]) == 0
+    assert main([*runs]) == 0 and capsys.readouterr().out == "wrote curves.png\n"
     height, width, _ = imread(picture).shape
     assert width > 1000 and height > 600 and imread(picture).std() > 0.05
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "one", "two"]

@@ -36,7 +36,9 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "job_dirs", metavar="JOB_DIR", nargs="+", help="directories that trainer.task wrote"
     )
-    options.add_argument("--output", metavar="FILE.png", required=True, help="the picture to write")
+    options.add_argument(
+        "--output", metavar="FILE.png", default="curves.png", help="the picture to write"
+    )
     return options
 
 

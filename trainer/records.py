@@ -210,7 +210,7 @@ def record_reader(source: Source) -> Callable[[tf.Tensor], tf.data.Dataset]:
     def read(shards):
         records = tf.data.Dataset.from_tensor_slices(shards).interleave(
             tf.data.TFRecordDataset,
-            cycle_length=source.interleave,
+            cycle_length=min(source.interleave, len(source.shards)),
             num_parallel_calls=parallel,
         )
         return records.filter(keep) if keep else records
