@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from schemas.config import Training, fill, read_config
 from schemas.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from tests.datasets import tone_dataset
+from trainer import monitor as monitor_module
 from trainer.assemble import fill_options
 from trainer.devices import make_strategy
 from trainer.input import WholeTracks, part_source, training_batches, whole_tracks
@@ -176,6 +178,30 @@ def test_plateau_and_early_stopping_watch_the_validation(tmp_path, capsys):
     column = rows[0].split(",").index("learning_rate")
     rates = [float(row.split(",")[column]) for row in rows[1:]]
     assert rates == pytest.approx([1e-3] * 3 + [5e-4] * 2 + [2.5e-4])
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_a_bar_or_lines(tmp_path, capsys, monkeypatch, terminal):
+    for name in ("_SECONDS_A_BAR", "_SECONDS_A_LINE"):
+        monkeypatch.setattr(monitor_module, name, 0.0)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monitor = small_monitor(tmp_path, steps=40)
+    monitor.begin_epoch()
+    monitor.end_steps(10, 5.0)
+    monitor.end_steps(30, 30.0)
+    monitor.end_epoch()
+    clear, bars = (
+        ("\r\x1b[K", ["[=====...............]  ", f"[{20 * '='}]  "])
+        if terminal
+        else ("", 2 * [""])
+    )
+    pattern = "".join(
+        re.escape(f"{clear}epoch 1/9  {bar}step {step}/40  loss {loss}  ") + r"[\d.]+ windows/s\n?"
+        for bar, step, loss in zip(bars, (10, 40), ("0.5000", "0.7500"), strict=True)
+    )
+    pattern += re.escape(f"{clear}epoch 1/9  loss 0.75  val_loss ") + r".* \d+ s\n"
+    shown = capsys.readouterr().out
+    assert re.fullmatch(pattern, shown) and shown.count("\n") == (1 if terminal else 3)
 
 
 def test_what_the_end_of_an_epoch_left_undone_is_done_on_resume(tmp_path):

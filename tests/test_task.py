@@ -81,12 +81,16 @@ def test_tensorboard_has_the_scalars_of_each_epoch(job):
 
     events = EventAccumulator(str(job / "logs"))
     events.Reload()
-    name = "val_macro_pr_auc"
-    assert name in events.Tags()["tensors"]
+    areas = [f"{mean}_{area}_auc" for mean in ("val_macro", "val_micro") for area in ("roc", "pr")]
+    names = ["loss", "val_loss", *areas, "learning_rate", *SPEED]
+    assert sorted(events.Tags()["tensors"]) == sorted(names)
     import tensorflow as tf
 
-    logged = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
-    assert logged == pytest.approx([float(row[name]) for row in epochs(job)], rel=1e-6)
+    for name in names:
+        found = events.Tensors(name)
+        assert [event.step for event in found] == [1, 2, 3, 4, 5]
+        logged = [float(tf.make_ndarray(event.tensor_proto)) for event in found]
+        assert logged == pytest.approx([float(row[name]) for row in epochs(job)], rel=1e-6)
 
 
 def run_evaluate(dataset, model, folder, *arguments):
@@ -204,6 +208,11 @@ def test_a_published_split_chooses_the_tracks(job, waveform_set, evaluated, tmp_
     said = f"5 of the 6 tracks of {file} are in the data set, 2 of them in its train part"
     assert said in capsys.readouterr().out
     arguments = ["--dataset", waveform_set, "--model", str(job), "--split_file", str(file)]
+    for option in ("--output", "--scores", "--plot"):
+        folder = tmp_path / "folder.png"
+        folder.mkdir(exist_ok=True)
+        with pytest.raises(UsageError, match="folder.png is a directory: allowed is the name of a"):
+            evaluate.main([*arguments, option, str(folder)])
     with pytest.raises(UsageError, match="names no validation track of"):
         evaluate.main([*arguments, "--split", "validation"])
     file.write_text("track_id,split\nTRA,dev\n")

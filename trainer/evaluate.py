@@ -17,7 +17,7 @@ from schemas.split_file import parse_split
 from trainer.bootstrap import AREAS, MEANS, RESAMPLES, difference, draw, intervals, resample
 from trainer.job import write_text
 from trainer.metrics import comparison_table, report, table
-from trainer.plot import check_place, plot_tags, save_figure
+from trainer.plot import check_file, check_place, plot_tags, save_figure
 from trainer.scoring import Scored, check_fit, find_model, label_columns, score_tracks
 
 
@@ -78,8 +78,8 @@ def main(argv: Sequence[str]) -> int:
     if options.plot:
         check_place(options.plot)
     for path in (options.output, options.scores):
-        if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            raise UsageError(f"{path}: there is no such directory")
+        if path:
+            check_file(path)
     dataset = read_dataset(options.dataset)
     models = [find_model(options.model, options.checkpoint)]
     if options.compare:

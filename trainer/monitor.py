@@ -25,6 +25,7 @@ from trainer.schedules import plateau_rate
 
 _SECONDS_A_LINE = 60.0  # of progress, where no terminal shows it all the time
 _SECONDS_A_BAR = 0.5
+_WIDTH = 20  # of the bar
 
 
 class Monitor:
@@ -211,12 +212,15 @@ class Monitor:
 
     def _show(self, now: float) -> None:
         rate = (self.step - self._first) * self._batch_size / (now - self._started)
+        terminal = sys.stdout.isatty()
+        done = _WIDTH * self.step // self.steps
         text = (
-            f"epoch {self.epoch + 1}/{self.epochs}  step {self.step}/{self.steps}  "
+            f"epoch {self.epoch + 1}/{self.epochs}  "
+            + (f"[{'=' * done}{'.' * (_WIDTH - done)}]  " if terminal else "")
+            + f"step {self.step}/{self.steps}  "
             f"loss {float(self._loss) / self.step:.4f}  {rate:.1f} windows/s"
         )
-        end = "" if sys.stdout.isatty() else "\n"
-        print(f"{_clear()}{text}", end=end, flush=True)
+        print(f"{_clear()}{text}", end="" if terminal else "\n", flush=True)
         self._shown = now
 
 

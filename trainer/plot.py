@@ -65,10 +65,23 @@ def check_place(path: str) -> None:
     Raises
     ------
     UsageError
-        If the name is no PNG's or its directory is not there.
+        If the name is no PNG's, its directory is not there or it is one itself.
     """
     if not path.endswith(".png"):
         raise UsageError(f"{path}: allowed is a name that ends in .png")
+    check_file(path)
+
+
+def check_file(path: str) -> None:
+    """See that a file can be written.
+
+    Raises
+    ------
+    UsageError
+        If its directory is not there or it is one itself.
+    """
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a directory: allowed is the name of a file")
     if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise UsageError(f"{path}: there is no such directory")
 
