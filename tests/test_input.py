@@ -146,6 +146,25 @@ def test_a_run_that_goes_on_sees_what_it_would_have_seen(tone_set, options):
         assert same(whole[step:], rest.as_numpy_iterator())
 
 
+def test_tracks_are_mixed_anew_in_every_epoch(tmp_path):
+    write_dataset(tmp_path, {"train": ramps([WINDOW] * 6)}, list("abcdef"), num_shards=1)
+    options = ["epochs=4", "batch_size=6"]
+    orders = [tuple(tags.argmax(1)) for _, tags in batches(tmp_path, *options)]
+    assert len({*orders, tuple(range(6))}) == 5  # by the buffer alone
+    write_dataset(tmp_path, {"train": ramps([WINDOW] * 6)}, list("abcdef"), num_shards=6)
+    options += ["shuffle_buffer=1", "interleave=1"]
+    orders = [tuple(tags.argmax(1)) for _, tags in batches(tmp_path, *options)]
+    assert len({*orders, tuple(range(6))}) == 5  # and the shards
+
+
+def test_tracks_of_an_epoch_have_windows_of_their_own(tmp_path):
+    rows = ramps([WINDOW + 3000] * 6)
+    write_dataset(tmp_path, {"train": rows}, list("abcdef"))
+    for windows, tags in batches(tmp_path, "epochs=2", "batch_size=6"):
+        starts = np.round(windows[:, 0] * 32768) - 5000 * tags.argmax(1)
+        assert len(set(starts.tolist())) > 3
+
+
 def test_every_epoch_sees_every_track_and_drops_the_rest_of_a_batch(tone_set):
     source, config = source_and_config(tone_set, "epochs=3", "batch_size=9")
     dataset = training_batches(source, config)
@@ -166,6 +185,8 @@ def test_log_mel_windows_are_cut_from_the_whole_clips_spectrogram(tmp_path, audi
     stored = rows if audio_format == WAVEFORM else spectrograms(rows)
     write_dataset(tmp_path, {"train": stored}, ["a"], audio_format=audio_format)
     options = ["epochs=12", "batch_size=1", f"frontend={LOG_MEL}", cache]
+    kept = source_and_config(tmp_path, *options)[0].cached
+    assert kept == (audio_format == WAVEFORM and cache == "cache_gib=1")
     starts = set()
     for windows, _ in batches(tmp_path, *options):
         assert windows.shape == (1, 31, SMALL.n_mels)

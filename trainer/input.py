@@ -109,6 +109,8 @@ def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
     key = tf.random.experimental.stateless_fold_in(
         tf.constant([training.seed, 0], tf.int64), number
     )
+    # Folding leaves the first half of a key as it was: one of the epoch's own for shuffle().
+    mix = tf.random.stateless_uniform([], key, minval=None, maxval=None, dtype=tf.int64)
 
     def cut(position, track):
         place = tf.random.experimental.stateless_fold_in(key, position)
@@ -116,7 +118,7 @@ def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
         return window, deal(tid) if deal else tags
 
     if done:  # a place in the order depends on the position alone, whatever is shuffled
-        positions = tf.data.Dataset.range(source.records).shuffle(buffer, seed=key[0])
+        positions = tf.data.Dataset.range(source.records).shuffle(buffer, seed=mix)
         past = positions.take(done * batch).batch(done * batch).get_single_element()
         past = tf.scatter_nd(past[:, None], tf.ones_like(past), [source.records]) > 0
 
@@ -129,7 +131,7 @@ def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
     order = tf.random.experimental.stateless_shuffle(tf.constant(source.shards), key)
     tracks = read(order).enumerate()
     windows = tracks.map(cut_what_is_to_come, num_parallel_calls=tf.data.AUTOTUNE)
-    windows = windows.shuffle(buffer, seed=key[0]).skip(done * batch)
+    windows = windows.shuffle(buffer, seed=mix).skip(done * batch)
     steps = steps_per_epoch(source, training)
     return windows.batch(batch, drop_remainder=True).take(steps - done)
 
