@@ -31,6 +31,7 @@ from trainer.loop import train
 from trainer.models import MODELS, Architecture
 from trainer.monitor import Monitor
 from trainer.records import read_tags
+from trainer.resume import save_state
 from trainer.tagger import read_checkpoint
 
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
@@ -178,6 +179,11 @@ def test_plateau_and_early_stopping_watch_the_validation(tmp_path, capsys):
     column = rows[0].split(",").index("learning_rate")
     rates = [float(row.split(",")[column]) for row in rows[1:]]
     assert rates == pytest.approx([1e-3] * 3 + [5e-4] * 2 + [2.5e-4])
+    again = small_monitor(tmp_path, schedule="plateau", early_stopping=5)
+    again.resume()  # the rate and the best epoch are of the state
+    assert again.finished and again._job.best_epoch == 1
+    rate = again._model.optimizer.learning_rate
+    assert float(rate) == float(monitor._model.optimizer.learning_rate) < 2.6e-4
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -228,6 +234,10 @@ def test_a_state_that_does_not_fit_is_one_line(tmp_path):
         state.write_bytes(damaged)
         with pytest.raises(RunError, match="state.npz cannot be read"):
             small_monitor(tmp_path).resume()
+    state.write_bytes(b"before")
+    with pytest.raises(TypeError):  # whatever stops the writing, the state before it stays
+        save_state(str(state), small_monitor(tmp_path)._model, {"no JSON": object()})
+    assert state.read_bytes() == b"before"
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_is_not_saved(tmp_path):
@@ -254,12 +264,15 @@ def test_sigterm_saves_as_well(tmp_path):
     ("loop", "precision"), [("fit", "mixed_bfloat16"), ("custom", "mixed_float16")]
 )
 def test_mixed_precision_and_steps_in_one_execution(data, tmp_path, loop, precision):
-    settings = [f"precision={precision}", "steps_per_execution=2", "epochs=1"]
+    settings = [f"precision={precision}", "steps_per_execution=2", "epochs=1", "norm_momentum=0.5"]
     settings += ["name=musicnn", "n_filters=null"]  # half precision is slow on a CPU
     found, weights = train_tones(data, tmp_path, *settings, loop=loop)
     assert np.isfinite(found).all() and {each.dtype for each in weights} == {np.dtype("float32")}
+    with open(tmp_path / "epochs.csv", newline="") as stream:
+        assert next(csv.DictReader(stream))["input_wait"] == ""  # asked for inside of the graph
     saved = keras.saving.load_model(tmp_path / "checkpoints" / "best.keras")
     assert int(saved.optimizer.iterations.numpy()) in (STEPS - 1, STEPS - 2)  # 4: a multiple of 2
+    assert saved.get_layer("mid_1_norm").momentum == 0.5
     assert saved.get_layer("dense").compute_dtype == precision.removeprefix("mixed_")
     full = read_checkpoint(str(tmp_path / "checkpoints" / "best.keras"))
     assert {layer.compute_dtype for layer in full._flatten_layers()} == {"float32"}
