@@ -197,6 +197,33 @@ def test_log_mel_windows_are_cut_from_the_whole_clips_spectrogram(tmp_path, audi
     assert frames[70:].min() == frames.max() - 80
 
 
+def test_spectrograms_that_fit_into_memory_are_made_once(tmp_path):
+    write_dataset(tmp_path, {"train": tones(4)}, list(TONES))
+    source, config = source_and_config(tmp_path, f"frontend={LOG_MEL}", "epochs=99", "batch_size=4")
+    later = training_batches(source, config).as_numpy_iterator()
+    next(later)
+    for shard in source.shards:
+        os.remove(shard)
+    assert len(list(later)) == 98
+
+
+def test_spectrograms_that_take_more_than_they_may_are_made_again(tmp_path):
+    write_dataset(tmp_path, {"train": tones(4)}, list(TONES))
+    size = 4 * 94 * SMALL.n_mels * 4 / 2**30  # of four clips of 94 frames
+    for share, kept in ((0.95, False), (1.05, True)):
+        options = [f"frontend={LOG_MEL}", f"cache_gib={share * size}"]
+        assert source_and_config(tmp_path, *options)[0].cached is kept
+
+
+def test_windows_are_drawn_before_they_are_shuffled(tmp_path):
+    """The buffer holds windows: to fill it, all tracks are looked at before the first batch."""
+    rows = [(f"TR{k}", np.zeros(9, "<i2"), [1] if k < 299 else [1, 1]) for k in range(300)]
+    write_dataset(tmp_path, {"train": rows}, ["a"], num_shards=1)
+    source, config = source_and_config(tmp_path, "batch_size=1", "window_seconds=0.1")
+    with pytest.raises(tf.errors.InvalidArgumentError):  # what the last track is
+        next(training_batches(source, config).as_numpy_iterator())
+
+
 def test_a_short_clip_gives_one_padded_spectrogram(tmp_path):
     rows = tones(8, seconds=0.5)
     short, padded = tmp_path / "short", tmp_path / "padded"

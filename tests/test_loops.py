@@ -258,6 +258,9 @@ def test_sigterm_saves_as_well(tmp_path):
     other = small_monitor(tmp_path)
     other.resume()
     assert (other.epoch, other.step, other._carried) == (0, 1, 0.5)
+    with pytest.raises(KeyboardInterrupt), other.signals():  # the second does not wait for a step
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.parametrize(

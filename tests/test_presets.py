@@ -47,6 +47,14 @@ def test_presets_fit_the_data_set_of_their_front_end(tmp_path, name, frontend, b
     training = config.training
     assert (training.epochs, training.batch_size) == (3, batch_size)
     assert (training.window_seconds, training.optimizer, config.tags.top) == (15, "adam", 50)
+    assert (config.model.n_dense, config.model.dropout) == (500, 0.5)
+    if name.startswith("urop2019"):  # Keras' own statistics and weights, but for He's factor of 2
+        assert (config.model.initializer, training.norm_momentum) == ("lecun_normal", 0.99)
+        cyclic = name.endswith("cyclic")
+        rate = (0.0014, "triangular") if cyclic else (0.001, "constant")
+        assert (training.learning_rate, training.schedule) == rate
+    else:
+        assert config.model.initializer == "he_normal"
     if frontend == LOG_MEL:
         other = Dataset("DIR", WAVEFORM, replace(spec, hop_length=128), ["rock"], {}, {}, {})
         with pytest.raises(UsageError, match=r"hop_length is \d+: allowed is what the data set"):
