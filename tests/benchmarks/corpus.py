@@ -35,10 +35,10 @@ LOOPS = ("fit", "custom")
 RUNS = {
     "fit": "--frontend log-mel-spectrogram --loop fit --set seed=0",
     "custom": "--frontend log-mel-spectrogram --loop custom --set seed=0",
-    "fit, again": "--frontend log-mel-spectrogram --loop fit --set seed=0",
     "shuffled 0": "--frontend log-mel-spectrogram --set seed=0 shuffle_labels=true",
-    "shuffled 1": "--frontend log-mel-spectrogram --set seed=1 shuffle_labels=true",
     "waveform": "--frontend waveform --set seed=0",
+    "fit, again": "--frontend log-mel-spectrogram --loop fit --set seed=0",
+    "shuffled 1": "--frontend log-mel-spectrogram --set seed=1 shuffle_labels=true",
 }
 
 
