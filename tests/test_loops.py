@@ -230,6 +230,13 @@ def test_a_state_that_does_not_fit_is_one_line(tmp_path):
     with pytest.raises(RunError, match="has 2 steps an epoch, the data set 3: it is another one"):
         small_monitor(tmp_path, steps=3).resume()
     state = tmp_path / "checkpoints" / "state.npz"
+    other = small_monitor(tmp_path)
+    layers = [keras.Input((3,)), keras.layers.Dense(2)]  # as many variables, of other shapes
+    other._model = keras.Sequential(layers)
+    other._model.compile("adam")
+    other._model.optimizer.build(other._model.trainable_variables)
+    with pytest.raises(RunError, match="is the state of another model: start again with"):
+        other.resume()
     for damaged in (state.read_bytes()[:-30], b""):
         state.write_bytes(damaged)
         with pytest.raises(RunError, match="state.npz cannot be read"):
@@ -261,6 +268,20 @@ def test_sigterm_saves_as_well(tmp_path):
     with pytest.raises(KeyboardInterrupt), other.signals():  # the second does not wait for a step
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_stop_after_the_last_step_of_an_epoch_ends_it_on_resume(tmp_path):
+    """Model.fit takes no steps that are left for all that there are."""
+    monitor = small_monitor(tmp_path)
+    with pytest.raises(SystemExit), monitor.signals():
+        monitor.begin_epoch()
+        os.kill(os.getpid(), signal.SIGTERM)
+        monitor.end_steps(2, 1.0)
+    other = small_monitor(tmp_path)
+    other.resume()
+    assert (other.epoch, other.step, other._carried) == (1, 0, 0.0)
+    with open(tmp_path / "epochs.csv", newline="") as stream:
+        assert [row["loss"] for row in csv.DictReader(stream)] == ["0.5"]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,9 @@ class Monitor:
             self._job.write(self._model)  # what the end of the epoch may have left undone
         where = f"after step {self.step} of {self.steps} of epoch {self.epoch + 1}"
         print(f"goes on {where if self.step else f'after epoch {self.epoch}'}", flush=True)
+        if self.step == self.steps:  # no step is left: for model.fit that were all of them
+            self.begin_epoch()
+            self.end_epoch()
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
