@@ -106,6 +106,15 @@ def test_both_loops_have_one_curve_and_resume_joins_it(data, whole, tmp_path):
     assert not (tmp_path / "checkpoints" / "state.npz").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["fit", "custom"])
+def test_compiled_steps_have_the_same_curve(loop, data, tmp_path):
+    """Without dropout: under XLA its random numbers are others."""
+    plain, _ = train_tones(data, tmp_path / "plain", "dropout=0", loop=loop)
+    compiled, _ = train_tones(data, tmp_path / "xla", "dropout=0", "jit_compile=true", loop=loop)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-3)  # sums in another order
+
+
 def test_a_killed_training_goes_on_to_the_same_weights(data, whole, command, tmp_path):
     """kill -9 in the middle of an epoch, then the same command with --resume."""
     job = tmp_path / "job"

@@ -105,6 +105,8 @@ def test_tracks_and_tags_are_chosen_in_place_of_the_configurations(tone_set):
         datasets(spec.shards("train"), spec, with_tags=["rock"])
     with pytest.raises(UsageError, match=r'datasets: tags.merge is \["low", "high"\]: allowed is'):
         datasets(spec.shards("train"), spec, merge_tags=["low", "high"])
+    with pytest.raises(UsageError, match=r"which is \(True, False\): allowed are 3 bools"):
+        datasets(spec.shards("train"), spec, which=(True, False))
 
 
 def test_windows_of_ones_own_are_tracks():

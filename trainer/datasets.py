@@ -65,11 +65,13 @@ def datasets(
     Raises
     ------
     UsageError
-        If there are fewer shards than parts, one is missing, or a tag, an id or the
-        window does not fit.
+        If there are fewer shards than parts, one is missing, `which` is no three bools,
+        or a tag, an id or the window does not fit.
     RunError
         If a shard is damaged.
     """
+    if len(which) != len(PARTS):
+        raise UsageError(f"which is {tuple(which)}: allowed are {len(PARTS)} bools")
     tags = {"with": with_tags, "without": without_tags, "merge": merge_tags}
     tids = {"with_tids": with_tids, "without_tids": without_tids}
     config = _override(fill(config or Config(), spec), {"tags": tags, "model-training": tids})
