@@ -7,7 +7,7 @@ chosen among a few by the validation split, with a seed of their own; with them 
 model is trained by both loops (by fit twice: so much do two runs of one command differ), with
 shuffled labels as a control, and the waveform model. Only then is the test split looked at.
 WORK (demo/corpus) keeps data set, jobs and reports: what is there is not done again. Writes
-WORK/table.md and WORK/curves.png. About an hour on two cores. Ends with exit code 1 if
+WORK/table.md and WORK/curves.png. About an hour and a half on two cores. Ends with exit code 1 if
 a training by either loop misses a limit: macro ROC-AUC over tags with at least five positives,
 the lower end of its 95 % interval, CPU time, the distance of the two loops' losses.
 """
@@ -23,7 +23,8 @@ import sys
 from tests.benchmarks.commands import build_corpus, run
 
 ROC_AUC, LOWER_END, CPU_SECONDS = 0.85, 0.80, 2400
-CURVE = 0.05  # of the loss: what two runs of many epochs differ by rounding alone is less
+FIRST_EPOCH = 0.001  # of the loss: as far as the two loops may differ before rounding has grown
+CURVE = 0.05  # in any epoch, unless two runs of one loop differ by more: on two threads 5.3 %
 CHOICE_SEED = 100  # none of those that are tested
 CHOICES = (
     "epochs=20 learning_rate=0.001",
@@ -127,16 +128,16 @@ def main() -> int:
     lines += [row(name, reports[name], seconds[name]) for name in RUNS]
     curves = {name: trainings.losses(name) for name in RUNS}
     apart, again = (distance(curves["fit"], curves[name]) for name in ("custom", "fit, again"))
+    first = distance(curves["fit"][:1], curves["custom"][:1])
     lines += [
         "",
         f"Losses of fit and custom differ by {100 * apart:.2f} % at most, in the first epoch by "
-        f"{100 * distance(curves['fit'][:1], curves['custom'][:1]):.3f} %; those of fit twice by "
-        f"{100 * again:.2f} %.",
+        f"{100 * first:.3f} %; those of fit twice by {100 * again:.2f} %.",
     ]
     (work / "table.md").write_text("\n".join(lines) + "\n")
     run("trainer.plot", *map(trainings.job, RUNS), "--output", work / "curves.png")
     print("\n".join(["", *lines]))
-    good = apart <= CURVE
+    good = first <= FIRST_EPOCH and apart <= max(CURVE, again)
     for name in LOOPS:
         low = reports[name]["intervals"]["macro_min_positives"]["roc_auc"][0]
         roc = reports[name]["macro_min_positives"]["roc_auc"]
