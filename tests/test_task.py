@@ -59,7 +59,7 @@ def test_a_job_directory_says_all_about_the_training(job):
     rows = epochs(job)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
     losses = [float(row["loss"]) for row in rows]
-    assert losses[-1] < losses[0] - 0.02
+    assert max(losses[1:]) < losses[0] and losses[-1] < losses[0] - 0.05
     rates = [float(row["learning_rate"]) for row in rows]
     assert max(rates) <= 0.003 and rates[-1] < 1e-5  # one cycle has ended
     best = max(rows, key=lambda row: float(row["val_macro_pr_auc"]))

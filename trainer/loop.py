@@ -88,19 +88,9 @@ def train(
     _check(config, steps, windows.shape[0], tags.shape[1], replicas, tracks)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
-        model = make_model(config, windows.shape[1], tags.shape[1], replicas, training.precision)
-        if rates is not None:
-            start_at_rates(model, rates)
-        if initial is not None:
-            take_over(model, initial)
-        model.compile(
-            make_optimizer(training, steps * training.epochs),
-            "binary_crossentropy",
-            jit_compile=training.jit_compile,
-            steps_per_execution=min(training.steps_per_execution, steps),
-            auto_scale_loss=False,
+        model = _compiled_model(
+            config, windows.shape[1], tags.shape[1], steps, replicas, rates, initial
         )
-        model.optimizer.build(model.trainable_variables)
     job = Job(job_dir, config)
     monitor = Monitor(model, tracks, training, steps, windows.shape[0], job)
     if resume and job.has_state:
@@ -114,6 +104,33 @@ def train(
     job.finish()
     print(f"best epoch: {job.best_epoch}")
     return best_model(config, windows.shape[1], tags.shape[1], job_dir)
+
+
+def _compiled_model(
+    config: Config,
+    window: int,
+    n_tags: int,
+    steps: int,
+    replicas: int,
+    rates: np.ndarray | None,
+    initial: keras.Model | None,
+) -> keras.Model:
+    """The model as a training starts, with its optimizer's variables."""
+    training = config.training
+    model = make_model(config, window, n_tags, replicas, training.precision)
+    if rates is not None:
+        start_at_rates(model, rates)
+    if initial is not None:
+        take_over(model, initial)
+    model.compile(
+        make_optimizer(training, steps * training.epochs),
+        "binary_crossentropy",
+        jit_compile=training.jit_compile,
+        steps_per_execution=min(training.steps_per_execution, steps),
+        auto_scale_loss=False,
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
 def best_model(config: Config, window: int, n_tags: int, job_dir: str) -> keras.Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -80,21 +80,11 @@ def build_model(
     Raises
     ------
     UsageError
-        If the name, the front end, an option or the window does not fit.
+        If the name, the front end, an option or the window does not fit, or the
+        architecture names its layers otherwise than :class:`Architecture` asks.
     """
     architecture = _architecture(name)
-    if frontend not in architecture.frontends:
-        raise UsageError(
-            f"the model {name} has no front end {frontend!r}: "
-            f"allowed are {', '.join(architecture.frontends)}"
-        )
-    known = model_options(name)
-    for option in options:
-        if option not in known:
-            raise UsageError(
-                f"the model {name} has no option {option!r}: "
-                f"allowed are {', '.join(known) or 'none'}"
-            )
+    _check_options(name, frontend, options)
     shape = (window,) if frontend == WAVEFORM else (window, n_mels)
     inputs = keras.Input(shape, name="window", dtype="float32")
     try:
@@ -112,6 +102,21 @@ def build_model(
     if missing:
         raise UsageError(f"the model {name} has no layer of the name {min(missing)}: give it one")
     return model
+
+
+def _check_options(name: str, frontend: str, options: Iterable[str]) -> None:
+    allowed = _architecture(name).frontends
+    if frontend not in allowed:
+        raise UsageError(
+            f"the model {name} has no front end {frontend!r}: allowed are {', '.join(allowed)}"
+        )
+    known = model_options(name)
+    for option in options:
+        if option not in known:
+            raise UsageError(
+                f"the model {name} has no option {option!r}: "
+                f"allowed are {', '.join(known) or 'none'}"
+            )
 
 
 def _architecture(name: str) -> Architecture:
