@@ -1,13 +1,13 @@
 """Orpheus: from a tree of audio to a music auto-tagger. Beam workers install this package too."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="orpheus-tagging",
     version="0.1.0",
     description="Million Song Dataset to music auto-tagger: pipelines, training, a service",
     python_requires=">=3.11",
-    packages=["beam_pipelines", "schemas", "serving", "trainer"],
+    packages=find_packages(include=["beam_pipelines*", "schemas*", "serving*", "trainer*"]),
     package_data={
         "schemas": ["presets/*.json", "tag_lists/*.txt", "tag_lists/*.csv"],
         "serving": ["page/*"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 from schemas.rejects import FILE, SONG, Stage
 
 MEANING = {

@@ -29,8 +29,8 @@ from beam_pipelines.inputs import Inputs, look
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, n_cores, parse_options, row_options
 from beam_pipelines.sight import first_seen
-from schemas.command import run_command
-from schemas.errors import UsageError
+from schemas.common.command import run_command
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, Dataset
 from schemas.rejects import Stage
 

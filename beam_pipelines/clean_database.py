@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateTable
 from beam_pipelines import lastfm, storage
 from beam_pipelines.tag_cleaning import TagTable
 from beam_pipelines.tag_matrix import Implication
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.lastfm import METADATA
 
 INDEXED = (("tids", "tid"), ("tags", "tag"), ("tid_tag", "tid"), ("tid_tag", "tag"))

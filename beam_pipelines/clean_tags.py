@@ -27,8 +27,8 @@ from beam_pipelines.tag_candidates import candidates
 from beam_pipelines.tag_cleaning import TagTable, clean_table, ignored_lines
 from beam_pipelines.tag_lists import default_tag_lists, read_tag_lists
 from beam_pipelines.tag_matrix import Implication, Matrix
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import UsageError
 
 
 def main(argv: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ from beam_pipelines.deal import Shard
 from beam_pipelines.report import render_report
 from schemas import tables
 from schemas.audio_spec import AudioSpec
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 from schemas.example import AUDIO, TAGS, TID
 from schemas.manifest import MANIFEST, PARTS, audio_layout
 

@@ -33,7 +33,7 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.subprocess_server import JavaJarServer, pick_port
 
 from beam_pipelines.sight import find_refusal
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 
 JOB_SERVER_JAR = "ORPHEUS_FLINK_JOB_SERVER_JAR"
 POOL = "localhost:50000"

@@ -25,7 +25,7 @@ from beam_pipelines.scan_table import read_scan
 from beam_pipelines.silence import Limits, SilenceStats, failed_filter, failure_detail
 from beam_pipelines.tag_cleaning import clean_table, ignored_lines, raw_to_clean
 from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.rejects import Reason
 from schemas.split_file import parse_split
 

@@ -22,7 +22,7 @@ from beam_pipelines.join import ListedFile
 from beam_pipelines.lastfm import RawTag
 from beam_pipelines.listing import AudioFile, Listing
 from beam_pipelines.msd import Song
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import SONG, Reason, Reject
 

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.lastfm import METADATA, TAGS, TID_TAG, TIDS
 
 # One row a track; CROSS JOIN holds SQLite to this order: pairs first, as the tracks lie.

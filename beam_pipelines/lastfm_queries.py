@@ -26,7 +26,7 @@ from sqlalchemy.pool import StaticPool
 from beam_pipelines import lastfm, storage
 from beam_pipelines.clean_database import csv_path
 from beam_pipelines.lastfm_base import Queries
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.lastfm import TID_TAG
 
 _SLICE = 30_000  # SQLite takes 32,766 values in one statement

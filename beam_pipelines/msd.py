@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import h5py
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 METADATA_COLUMNS = ("track_7digitalid", "song_id", "artist_id", "artist_name", "title", "release")
 _TABLES = {

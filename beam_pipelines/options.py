@@ -7,8 +7,8 @@ import os
 
 from beam_pipelines.silence import Limits
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
-from schemas.command import ArgumentParser
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser
+from schemas.common.errors import UsageError
 
 
 def build_parser() -> ArgumentParser:

@@ -25,8 +25,8 @@ from apache_beam.runners.worker import sdk_worker
 
 from beam_pipelines import flink
 from beam_pipelines.sight import find_refusal
-from schemas.command import ArgumentParser
-from schemas.errors import RunError, UsageError
+from schemas.common.command import ArgumentParser
+from schemas.common.errors import RunError, UsageError
 
 _LOCAL = {"directrunner", "fnapirunner"}
 _FLINK = "flinkrunner"

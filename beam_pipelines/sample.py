@@ -33,8 +33,8 @@ from beam_pipelines.sample_tables import (
     write_summary,
 )
 from beam_pipelines.synthesis import synthesise
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import RunError, UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import RunError, UsageError
 
 SECONDS = 30.0
 SUMMARY, LASTFM = "msd_summary_file.h5", "lastfm_tags.db"

@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_pipelines.score import CHILLOUT, TEMPOS
 from beam_pipelines.synthesis import DANCE, FEMALE, LO_FI, MALE, RAP
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.rejects import Reason
 
 ELECTRONIC, INSTRUMENTAL = "electronic", "instrumental"

@@ -34,8 +34,8 @@ from beam_pipelines.scan_table import check_suffix, rejects_path, write_scan
 from beam_pipelines.sight import check_sight, first_seen
 from beam_pipelines.silence import Limits
 from schemas import tables
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import RunError, UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import RunError, UsageError
 from schemas.rejects import Reject
 
 _OURS = ("piece-", "listing-")

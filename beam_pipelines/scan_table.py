@@ -10,7 +10,7 @@ from apache_beam.io.filesystem import BeamIOError
 
 from beam_pipelines import storage
 from schemas import tables
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 SUFFIXES = (".parquet", ".csv")
 

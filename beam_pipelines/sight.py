@@ -15,10 +15,12 @@ from itertools import islice
 from apache_beam.io.filesystem import BeamIOError
 
 from beam_pipelines import storage
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 _TRIES = 100
-_REFUSAL = re.compile(r"schemas\.errors\.UsageError: (.*?)(?: \[while running .*)?$", re.MULTILINE)
+# A traceback names the class by its module, wherever that lies.
+_NAME = re.escape(f"{UsageError.__module__}.{UsageError.__qualname__}")
+_REFUSAL = re.compile(rf"{_NAME}: (.*?)(?: \[while running .*)?$", re.MULTILINE)
 
 
 def first_seen(paths: Iterable[str]) -> tuple[str, ...]:

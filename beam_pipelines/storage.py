@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 _BLOCK = 1 << 20
 

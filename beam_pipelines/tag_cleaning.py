@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from beam_pipelines.lastfm import RawTag
 from beam_pipelines.tag_lists import GENRE, VOCALS, TagLists
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 VOCAL_WINS = "in a genre and in a vocal class: the vocal class takes it"
 _NOT_KEY = re.compile(r"[^A-Za-z0-9]+")

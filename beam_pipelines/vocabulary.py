@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_pipelines import deal
-from schemas.command import import_tensorflow
+from schemas.common.command import import_tensorflow
 
 MAX_TAGS = 2000
 _ROWS_A_BATCH = 5000

@@ -13,7 +13,7 @@ from typing import Any
 from beam_pipelines import storage
 from beam_pipelines.finish import TABLES, TRANSFORM
 from beam_pipelines.write import delete_attempts
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import MANIFEST, PARTS, Dataset, parse_manifest
 
 WORK = "_work"

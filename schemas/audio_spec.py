@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 WAVEFORM = "waveform"
 LOG_MEL = "log-mel-spectrogram"

@@ -14,7 +14,7 @@ from typing import Any
 
 from schemas import config_keys as keys
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")

@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 from schemas.audio_spec import LOG_MEL, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 MANIFEST = "dataset.json"
 PARTS = ("train", "validation", "test")

@@ -15,7 +15,7 @@ import zipfile
 from typing import Any
 
 from schemas.audio_spec import AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 DESCRIPTION = "orpheus.json"
 METADATA = os.path.join("assets.extra", DESCRIPTION)

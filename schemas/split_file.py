@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 
 

@@ -25,8 +25,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from beam_pipelines.flink import JOB_SERVER_JAR, ask, find_java
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import RunError, UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import RunError, UsageError
 
 FLINK = {"2.2": "2.2.1", "1.19": "1.19.3"}  # version of Flink to that of its package
 TASK_MANAGERS, SLOTS = 2, 2

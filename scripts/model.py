@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, lite_path, read_lite_info, read_model_info
 from scripts.demo import BUILD, CLIPS, EPOCHS, SAMPLE, SPLIT, TAG_THRESHOLD, TRAIN, WINDOW, run
 

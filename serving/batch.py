@@ -40,7 +40,7 @@ from beam_pipelines.pieces import (
 from beam_pipelines.progress import Progress
 from beam_pipelines.runners import make_pipeline, n_cores
 from beam_pipelines.sight import check_sight, first_seen
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
 from serving.model import load_signature
 from serving.tagging import (

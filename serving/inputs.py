@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg")
 

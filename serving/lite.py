@@ -9,8 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import UsageError
 from schemas.saved_model import find_lite_model, read_lite_info
 from serving.inputs import find_inputs
 from serving.lite_model import load_lite_signature

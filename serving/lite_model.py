@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import SERVE
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.audio import from_pcm16, resample, to_mono, to_pcm16
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 
 BLOCKS_A_SECOND = 10  # how often the level meter moves
 PATIENCE = 5.0  # s without a block after which the microphone counts as gone

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.command import import_tensorflow
-from schemas.errors import RunError, UsageError
+from schemas.common.command import import_tensorflow
+from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import SERVE, WINDOWS
 
 

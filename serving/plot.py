@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 from serving.rows import readable
 from serving.tagging import Result
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from schemas.audio_spec import LOG_MEL
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import UsageError
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
 from serving.inputs import AUDIO_SUFFIXES, Found, find_inputs
 from serving.model import load_signature

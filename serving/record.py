@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 
 from schemas.audio_spec import WAVEFORM
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import RunError, UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import ModelInfo, find_saved_model, read_lite_info, read_model_info
 from serving.lite_model import load_lite_signature
 from serving.microphone import SILENCE, Microphone, is_clipped, level, model_audio, open_microphone

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 from serving.tagging import Result
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")

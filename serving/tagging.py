@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.audio import AudioError
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
 from serving.stream import Track, load_track

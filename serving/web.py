@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import uvicorn
 
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import UsageError
 from schemas.saved_model import (
     LITE,
     WINDOWS,

@@ -9,7 +9,7 @@ import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from schemas.command import quiet  # noqa: E402
+from schemas.common.command import quiet  # noqa: E402
 
 quiet()
 # A shell's background jobs ignore Ctrl-C, and would hand that on to the commands under test.
@@ -51,7 +51,7 @@ def mini(fixtures_dir, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def musicnn_package(request) -> pathlib.Path:
     """The package with the published networks, fetched once and then kept in pytest's cache."""
-    from schemas.errors import RunError
+    from schemas.common.errors import RunError
     from trainer.musicnn_package import download
 
     folder = request.config.cache.mkdir("musicnn")

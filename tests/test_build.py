@@ -20,7 +20,7 @@ import pytest
 
 from beam_pipelines import build, scan
 from beam_pipelines.audio import load_clip, log_mel
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.conftest import ROOT
 from tests.corpora import CORPUS_TAGS, build_command, contents, mini_options, msd_options

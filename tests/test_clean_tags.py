@@ -13,7 +13,7 @@ from beam_pipelines.clean_database import load_csv, write_clean_database
 from beam_pipelines.clean_tags import main
 from beam_pipelines.tag_cleaning import PASSES, Pass, clean_table, decade_key, raw_to_clean
 from beam_pipelines.tag_lists import read_tag_lists
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 OPTIONS = ("--tag_threshold", 30, "--tag_pool_threshold", 2)
 # The 2019 rules, where a decade may belong to two centuries: "1900s" went to "00s" and

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.common.errors import UsageError
 from schemas.config import Config, Tags, describe, fill, parse_config, read_config, select_tags
-from schemas.errors import UsageError
 from schemas.manifest import Dataset
 
 VOCABULARY = ["rock", "pop", "rap", "hip-hop", "jazz"]

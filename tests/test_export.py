@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, read_lite_info, read_model_info
 from tests.test_models import randomise
 from trainer.export import export_saved_model, load_tagger, main

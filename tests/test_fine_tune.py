@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_model_info
 from tests.datasets import tone_dataset
 from tests.test_loops import STEPS, data, train_tones  # noqa: F401  a fixture

@@ -17,7 +17,7 @@ import soundfile
 from beam_pipelines import build, flink, options, workdir
 from beam_pipelines.inputs import look
 from schemas.audio_spec import WAVEFORM
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.rejects import Reason, Stage
 from tests.clusters import Cluster, Running, blind_pool
 from tests.conftest import ROOT, required

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.common.errors import RunError, UsageError
 from schemas.config import CENTRED, RANDOM, Config, fill, read_config
-from schemas.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import records

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from beam_pipelines import join, msd, storage
 from beam_pipelines.deal import MOST_SONGS_A_SHARD, shard_advice, shard_names
 from beam_pipelines.join import Candidate, ListedFile, Rules
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import Reason
 from schemas.split_file import parse_split

@@ -16,7 +16,7 @@ from beam_pipelines.inputs import judge_files
 from beam_pipelines.labelled import Labelled, parse_labelled
 from beam_pipelines.listing import AudioFile, Listing
 from beam_pipelines.silence import Limits
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.corpora import contents
 from tests.test_build import accounts_close, rows

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from beam_pipelines import lastfm
 from beam_pipelines.clean_database import create_database
 from beam_pipelines.lastfm import RawTag
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 
 def make_database(path, tids, tags, pairs):

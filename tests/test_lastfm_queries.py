@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.lastfm_queries import LastFm, LastFm2Pandas
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from tests.test_lastfm import make_database
 
 TIDS = ["TRA", None, "TRC", "TRD", "TRE"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.listing import AudioFile, list_audio, parse_7digitalid
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 STRANGE = "a [b]*? {c} ü"
 

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 from beam_pipelines.audio import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import (
     TAGGRAM,
     find_lite_model,

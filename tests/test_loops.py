@@ -17,8 +17,8 @@ import pytest
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL
+from schemas.common.errors import RunError, UsageError
 from schemas.config import Training, fill, read_config
-from schemas.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from tests.datasets import tone_dataset
 from trainer import monitor as monitor_module
@@ -385,7 +385,7 @@ def test_a_model_of_ones_own_takes_three_lines(data, tmp_path, monkeypatch):
 
 TWO_DEVICES = """
     import sys
-    from schemas.command import import_tensorflow, quiet
+    from schemas.common.command import import_tensorflow, quiet
     quiet()
     tf = import_tensorflow()
     cpu = tf.config.list_physical_devices("CPU")[0]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 from trainer.metrics import pr_auc, report, roc_auc, table
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from tests import jax_models, numpy_models
 from trainer.layers import Standardise
 from trainer.models import MODELS, Architecture, build_model, model_options

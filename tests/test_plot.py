@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from trainer.bootstrap import draw, intervals, resample
 from trainer.metrics import report
 from trainer.plot import main, names_that_fit, plot_runs, plot_tags, read_epochs

@@ -14,7 +14,7 @@ import soundfile
 
 from beam_pipelines.audio import load_clip
 from schemas.audio_spec import WAVEFORM, AudioSpec
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import METADATA, ModelInfo
 from serving import predict
 from serving.inputs import find_audio, find_inputs

@@ -18,7 +18,7 @@ from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from serving import batch, predict
 from tests.conftest import ROOT
 from tests.test_export import SPEC, make_tagger

@@ -7,8 +7,8 @@ import keras
 import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.common.errors import UsageError
 from schemas.config import Config, fill, read_config
-from schemas.errors import UsageError
 from schemas.manifest import Dataset
 from trainer.config import main, preset_file, preset_names
 from trainer.schedules import Triangular, learning_rate

@@ -11,7 +11,7 @@ import pytest
 
 from beam_pipelines.audio import load_clip, log_mel
 from schemas.audio_spec import LOG_MEL, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_lite_info, read_model_info
 from serving import lite, predict
 from serving.lite_model import load_lite_signature

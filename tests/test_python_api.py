@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from beam_pipelines.lastfm_queries import LastFm
 from schemas.audio_spec import LOG_MEL
+from schemas.common.errors import UsageError
 from schemas.config import fill, read_config
-from schemas.errors import UsageError
 from schemas.manifest import read_dataset
 from tests.datasets import TONES, tone_dataset
 from tests.test_lastfm import make_database

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.audio import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import lite_path, read_model_info
 from serving import microphone, record
 from serving.model import load_signature

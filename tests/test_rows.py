@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from serving.rows import Wanted, best_tags, check_output, make_row, open_rows
 from serving.tagging import Result
 

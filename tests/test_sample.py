@@ -23,7 +23,7 @@ from beam_pipelines.sample_plan import (
     clean_tags,
     plan_corpus,
 )
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 CLIPS, SEED = MIN_CLIPS, 3
 

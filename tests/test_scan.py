@@ -20,7 +20,7 @@ from beam_pipelines.pieces import cut, work_folder
 from beam_pipelines.scan_table import read_scan, rejects_path, write_scan
 from beam_pipelines.silence import Limits
 from schemas import tables
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 from schemas.rejects import Reason
 from tests.conftest import ROOT
 from tests.test_audio import BROKEN as UNDECODED

@@ -12,7 +12,7 @@ from apache_beam.pipeline import PipelineVisitor
 
 from beam_pipelines import build, deal, options, runners, sight, write
 from schemas.audio_spec import WAVEFORM, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from tests.benchmarks import rehearsal
 from tests.corpora import mini_options
 

@@ -9,7 +9,7 @@ import pytest
 from beam_pipelines import summary_queries
 from beam_pipelines.msd import METADATA_COLUMNS
 from beam_pipelines.summary_queries import Summary
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 TITLES = ["Hound Dog", "Été", "Hound Dog", "", "Ação", "x", "y"]
 

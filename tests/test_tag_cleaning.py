@@ -17,7 +17,7 @@ from beam_pipelines.tag_cleaning import (
     raw_to_clean,
 )
 from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 
 def numbered(pairs):

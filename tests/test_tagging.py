@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 from schemas.saved_model import ModelInfo
 from serving.tagging import Collector, answer, batch_size, open_track, pack, tag_track
 

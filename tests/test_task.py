@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from schemas.saved_model import find_saved_model, read_model_info
 from serving.lite_model import load_lite_signature

@@ -22,7 +22,7 @@ import soundfile
 
 from beam_pipelines.audio import AudioError, load_clip
 from schemas.audio_spec import LOG_MEL, AudioSpec
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from schemas.saved_model import SERVE, TAGGRAM
 from serving import web, web_app
 from serving.model import load_signature

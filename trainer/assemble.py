@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from schemas.common.errors import UsageError
 from schemas.config import Config, Training
-from schemas.errors import UsageError
 from trainer.fine_tune import freeze
 from trainer.models import MODELS, build_model, model_options
 from trainer.schedules import learning_rate

@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 
 import schemas
-from schemas.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.errors import UsageError
 from schemas.config import Config, read_config
-from schemas.errors import UsageError
 from trainer.job import write_text
 
 _PRESETS = os.path.join(os.path.dirname(schemas.__file__), "presets")

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from schemas.common.errors import UsageError
 from schemas.config import Config, fill, parse_config
-from schemas.errors import UsageError
 from schemas.manifest import PARTS, Dataset
 from trainer.input import WholeTracks, training_batches, whole_tracks
 from trainer.records import make_source

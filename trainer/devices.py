@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 
 
 def make_strategy(gpus: str | None = None) -> tf.distribute.MirroredStrategy:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, Dataset, read_dataset
 from schemas.split_file import parse_split
 from trainer.bootstrap import AREAS, MEANS, RESAMPLES, difference, draw, intervals, resample

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from schemas.audio_spec import LOG_MEL
-from schemas.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.errors import UsageError
 from schemas.config import read_config
-from schemas.errors import UsageError
 from schemas.saved_model import (
     EMBEDDINGS,
     FEATURES,

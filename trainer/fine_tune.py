@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from schemas.audio_spec import WAVEFORM, AudioSpec
+from schemas.common.errors import UsageError
 from schemas.config import Config, read_config
-from schemas.errors import UsageError
 from schemas.saved_model import find_saved_model, read_model_info
 from trainer.job import BEST, CONFIG, checkpoint_file
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from schemas.audio_spec import LOG_MEL
-from schemas.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.errors import UsageError
 from schemas.config import Config, Model, TFRecords, Training
-from schemas.errors import UsageError
 from trainer.export import export_saved_model
 from trainer.job import BEST, CONFIG, EXPORT, checkpoint_file, config_text, write_text
 from trainer.lite import export_lite

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from schemas.audio_spec import WAVEFORM
+from schemas.common.errors import RunError
 from schemas.config import CENTRED, Config, Training
-from schemas.errors import RunError
 from schemas.manifest import Dataset
 from trainer.records import (
     Source,

@@ -6,8 +6,8 @@ import os
 import tempfile
 import zipfile
 
-from schemas.command import import_tensorflow
-from schemas.errors import UsageError
+from schemas.common.command import import_tensorflow
+from schemas.common.errors import UsageError
 from schemas.saved_model import (
     DESCRIPTION,
     EMBEDDINGS,

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from schemas.common.errors import UsageError
 from schemas.config import Config, select_tags
-from schemas.errors import UsageError
 from trainer.assemble import make_model, make_optimizer, start_at_rates
 from trainer.custom_loop import custom_loop
 from trainer.fine_tune import take_over

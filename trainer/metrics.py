@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 
 MIN_POSITIVES = 5
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM
-from schemas.errors import UsageError
+from schemas.common.errors import UsageError
 from trainer.musicnn import musicnn, vgg
 from trainer.pons import pons
 

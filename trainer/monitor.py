@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from schemas.common.errors import RunError
 from schemas.config import Training
-from schemas.errors import RunError
 from trainer.input import WholeTracks
 from trainer.input_clock import InputClock
 from trainer.job import Job, rank

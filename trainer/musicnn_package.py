@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from schemas.audio_spec import AudioSpec
-from schemas.command import import_tensorflow
-from schemas.errors import RunError, UsageError
+from schemas.common.command import import_tensorflow
+from schemas.common.errors import RunError, UsageError
 
 PACKAGE = "musicnn==0.1.0"
 NETWORKS = {

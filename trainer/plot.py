@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from schemas.command import ArgumentParser, run_command
-from schemas.errors import UsageError
+from schemas.common.command import ArgumentParser, run_command
+from schemas.common.errors import UsageError
 from trainer.job import EPOCHS
 
 if TYPE_CHECKING:  # --help does not wait for matplotlib

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.common.errors import RunError, UsageError
 from schemas.config import Config, select_tags
-from schemas.errors import RunError, UsageError
 from schemas.example import AUDIO, TAGS, TID, read_tids
 from schemas.manifest import Dataset
 from trainer.frontend import clip_floor, log_mel

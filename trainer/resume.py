@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from schemas.errors import RunError
+from schemas.common.errors import RunError
 
 _PROGRESS = "progress"
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
-from schemas.command import import_tensorflow
+from schemas.common.command import import_tensorflow
+from schemas.common.errors import UsageError
 from schemas.config import parse_config, read_config
-from schemas.errors import UsageError
 from schemas.manifest import Dataset
 from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
 from trainer.export import find_checkpoint, load_tagger

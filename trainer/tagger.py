@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.common.errors import UsageError
 from schemas.config import Config, select_tags
-from schemas.errors import UsageError
 from schemas.saved_model import ModelInfo
 from trainer import layers  # noqa: F401  Keras must know our layers to read a checkpoint
 from trainer.frontend import clip_floor, log_mel

@@ -8,9 +8,9 @@ import os
 from collections.abc import Sequence
 
 from schemas.audio_spec import AUDIO_FORMATS
-from schemas.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.errors import UsageError
 from schemas.config import Config, describe, fill, read_config, select_tags
-from schemas.errors import UsageError
 from schemas.manifest import Dataset, read_dataset
 from trainer.fine_tune import (
     check_initial,

@@ -27,7 +27,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from beam_pipelines.runners import n_cores
-from schemas.command import quiet
+from schemas.common.command import quiet
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
 from serving import predict
 from serving.inputs import find_audio

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from schemas.errors import RunError, UsageError
+from schemas.common.errors import RunError, UsageError
 
 
 class ArgumentParser(argparse.ArgumentParser):
