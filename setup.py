@@ -9,7 +9,8 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["beam_pipelines*", "schemas*", "serving*", "trainer*"]),
     package_data={
-        "schemas": ["presets/*.json", "tag_lists/*.txt", "tag_lists/*.csv"],
+        "beam_pipelines.tags": ["curated/*"],
+        "schemas": ["presets/*.json"],
         "serving": ["page/*"],
     },
     install_requires=[

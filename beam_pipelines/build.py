@@ -2,10 +2,12 @@
 
 This page is the pipeline's table of contents:
 
-- **look** (`inputs.py`): check the inputs, list the audio, clean the tag table, fingerprint all;
-- **plan** (`plan.py`, `vocabulary.py`, `deal.py`): join rows, number the tags, deal to shards;
-- **write** (`write.py`): one element a shard: decode once, filter, store, commit;
-- **finish** (`finish.py`, `report.py`): tables, accounts, manifest, report.
+- **look** (`dataset/inputs.py`): check the inputs, list the audio, clean the tag table, fingerprint
+  all;
+- **plan** (`dataset/join.py`, `vocabulary.py`, `sharding.py`): join rows, number the tags, deal to
+  shards;
+- **write** (`dataset/write.py`): one element a shard: decode once, filter, store, commit;
+- **finish** (`dataset/finish.py`, `report/page.py`): tables, accounts, manifest, report.
 """
 
 from __future__ import annotations
@@ -22,13 +24,25 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipelines import deal, options, plan, storage, workdir, write
-from beam_pipelines.accounts import count_stages, format_counts
-from beam_pipelines.finish import finish, plan_rejects
-from beam_pipelines.inputs import Inputs, look
-from beam_pipelines.progress import Progress
-from beam_pipelines.runners import make_pipeline, n_cores, parse_options, row_options
-from beam_pipelines.sight import first_seen
+from beam_pipelines.dataset import (
+    claim,
+    join,
+    options,
+    sharding,
+    write,
+)
+from beam_pipelines.dataset.finish import finish, plan_rejects
+from beam_pipelines.dataset.inputs import Inputs, look
+from beam_pipelines.report.accounts import count_stages, format_counts
+from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.preflight import first_seen
+from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.runtime.runners import (
+    make_pipeline,
+    n_cores,
+    parse_options,
+    row_options,
+)
 from schemas.common.command import run_command
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, Dataset
@@ -47,14 +61,14 @@ def main(argv: Sequence[str]) -> int:
             planned = make_plan(args, inputs, folder, rest)
             print_plan(planned, folder)
         return 0
-    with workdir.claim(args.output, inputs.plan_id, args.overwrite) as state:
+    with claim.claim(args.output, inputs.plan_id, args.overwrite) as state:
         if isinstance(state, Dataset):
             print(f"{args.output} is finished already, from the same inputs and options")
             print(format_counts(state.data["stages"], state.data["listed"]))
             return 0
         planned = state.plan or make_plan(args, inputs, state.work, rest)
         in_order = (storage.join(args.audio_dir, file.path) for file in inputs.listing.files)
-        must_see = (storage.join(state.work, workdir.PLAN), *first_seen(in_order))
+        must_see = (storage.join(state.work, claim.PLAN), *first_seen(in_order))
         write_missing(args, planned, state.work, must_see, beam_options)
         manifest = finish(
             args.output,
@@ -97,23 +111,23 @@ def make_plan(
     UsageError
         If no song is left, or there are too many tags.
     """
-    from beam_pipelines import vocabulary  # TensorFlow: 10 s that a second run need not pay
+    from beam_pipelines.dataset import vocabulary  # TensorFlow: 10 s that a second run need not pay
 
     beam_options = row_options(beam_argv)
     with (
         Progress("plan: join files, songs and tags"),
         make_pipeline(beam_options, "join", args.output) as pipeline,
     ):
-        plan.join_songs(pipeline, inputs.to_join(args, work), work)
+        join.join_songs(pipeline, inputs.to_join(args, work), work)
     pieces = [
         storage.join(work, name) for name in storage.list_names(work) if name.startswith("songs-")
     ]
-    if not any(True for path in pieces for _ in plan.read_songs(path)):
+    if not any(True for path in pieces for _ in join.read_songs(path)):
         stages = count_stages(plan_rejects(work), inputs.n_files, inputs.n_songs)
         raise UsageError("no track is left to write: " + _why_none(stages))
     with Progress("plan: analyse the tags"), tempfile.TemporaryDirectory() as folder:
         tags = vocabulary.analyse(pieces, folder, args.top_tags)
-        transform = workdir.keep_folder(folder, storage.join(work, "transform"))
+        transform = claim.keep_folder(folder, storage.join(work, "transform"))
     if len(tags) > vocabulary.MAX_TAGS:
         raise UsageError(
             f"{len(tags)} tags are more than {vocabulary.MAX_TAGS}: choose with --top_tags"
@@ -121,12 +135,12 @@ def make_plan(
     numbers = {tag: number for number, (tag, _) in enumerate(tags)}
     shards, planned = _deal(args, pieces, numbers, work, beam_options)
     found = inputs.describe() | {
-        "shards": deal.describe(shards),
+        "shards": sharding.describe(shards),
         "vocabulary": tags,
         "transform": transform,
         "planned": planned,
     }
-    workdir.keep_plan(work, found)
+    claim.keep_plan(work, found)
     return found
 
 
@@ -136,18 +150,18 @@ def _deal(
     numbers: Mapping[str, int],
     work: str,
     beam_options: PipelineOptions,
-) -> tuple[list[deal.Shard], dict[str, int]]:
+) -> tuple[list[sharding.Shard], dict[str, int]]:
     """Write the rows of each shard; gives the shards and the songs planned for each part."""
-    counts = deal.count_parts(pieces, numbers, args.keep_untagged)
+    counts = sharding.count_parts(pieces, numbers, args.keep_untagged)
     planned = {part: sum(counter[part] for counter in counts) for part in PARTS}
-    shards = deal.shard_names(args.audio_format, planned, args.num_shards)
-    for warning in deal.shard_advice(planned, args.num_shards, n_cores()):
+    shards = sharding.shard_names(args.audio_format, planned, args.num_shards)
+    for warning in sharding.shard_advice(planned, args.num_shards, n_cores()):
         print(f"warning: {warning}", file=sys.stderr)
     with (
         Progress("plan: deal to shards"),
         make_pipeline(beam_options, "deal", args.output) as pipeline,
     ):
-        deal.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
+        sharding.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
     return shards, planned
 
 
@@ -191,7 +205,7 @@ def write_missing(
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
     )
-    shards = [deal.Shard(**shard) for shard in planned["shards"]]
+    shards = [sharding.Shard(**shard) for shard in planned["shards"]]
     missing = [shard for shard in shards if write.read_side(args.output, work, shard) is None]
     if len(missing) < len(shards):
         done = len(shards) - len(missing)
@@ -205,7 +219,7 @@ def write_missing(
 
 
 @contextlib.contextmanager
-def _watch(missing: Sequence[deal.Shard], output: str, work: str) -> Iterator[None]:
+def _watch(missing: Sequence[sharding.Shard], output: str, work: str) -> Iterator[None]:
     """Show progress from outside the runner: it tells nothing while it works."""
     keys = {f"side-{shard.key}.json": shard.planned for shard in missing}
 

@@ -13,20 +13,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from beam_pipelines import lastfm, storage
-from beam_pipelines.clean_database import (
+from beam_pipelines.lastfm_queries import LastFm
+from beam_pipelines.million_song import lastfm_db
+from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.tag_matrix import Implication, Matrix
+from beam_pipelines.tags.candidates import candidates
+from beam_pipelines.tags.cleaning import TagTable, clean_table, ignored_lines
+from beam_pipelines.tags.database import (
     CLEAN_UPS,
     clean_up,
     load_csv,
     tag_table_csv,
     write_clean_database,
 )
-from beam_pipelines.lastfm_queries import LastFm
-from beam_pipelines.progress import Progress
-from beam_pipelines.tag_candidates import candidates
-from beam_pipelines.tag_cleaning import TagTable, clean_table, ignored_lines
-from beam_pipelines.tag_lists import default_tag_lists, read_tag_lists
-from beam_pipelines.tag_matrix import Implication, Matrix
+from beam_pipelines.tags.lists import default_tag_lists, read_tag_lists
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 
@@ -142,7 +143,7 @@ def _clean(args: argparse.Namespace) -> int:
     lists = read_tag_lists(args.tag_lists) if args.tag_lists else default_tag_lists()
     with _database(args.input) as db, tempfile.TemporaryDirectory(prefix="orpheus-") as folder:
         with Progress("count and merge the tags"):
-            popularity = lastfm.popularity(db)
+            popularity = lastfm_db.popularity(db)
             table = clean_table(popularity, lists, args.tag_threshold, args.tag_pool_threshold)
         clean = os.path.join(folder, "clean.db")
         with Progress("write the clean database"):
@@ -182,7 +183,7 @@ def _tell(table: TagTable, pairs: int, n_raw: int, output: str, table_path: str)
 
 def _write_candidates(args: argparse.Namespace) -> int:
     with _database(args.input) as db, Progress("count the tags"):
-        lists = candidates(lastfm.popularity(db), args.tag_threshold, args.percentile)
+        lists = candidates(lastfm_db.popularity(db), args.tag_threshold, args.percentile)
     paths = {name: storage.join(args.output, f"{name}.txt") for name in lists}
     _refuse(paths.values(), args.overwrite)
     storage.make_folder(args.output)
@@ -211,7 +212,7 @@ def _database(path: str) -> Iterator[str]:
     if not storage.exists(path):
         raise UsageError(f"{path} is not there")
     with storage.local_copy(path) as db:
-        lastfm.validate(db)
+        lastfm_db.validate(db)
         yield db
 
 

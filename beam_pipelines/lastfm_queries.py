@@ -23,11 +23,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
-from beam_pipelines import lastfm, storage
-from beam_pipelines.clean_database import csv_path
-from beam_pipelines.lastfm_base import Queries
+from beam_pipelines.million_song import lastfm_db
+from beam_pipelines.million_song.lastfm_tables import TID_TAG
+from beam_pipelines.runtime import storage
+from beam_pipelines.tags.database import csv_path
+from beam_pipelines.tags.queries_base import Queries
 from schemas.common.errors import UsageError
-from schemas.lastfm import TID_TAG
 
 _SLICE = 30_000  # SQLite takes 32,766 values in one statement
 _ROWS = 100_000
@@ -54,10 +55,10 @@ class LastFm(Queries):
     """
 
     def __init__(self, path: str) -> None:
-        lastfm.validate(path)
+        lastfm_db.validate(path)
         self.path = path
         self.engine = sa.create_engine(
-            "sqlite://", creator=lambda: lastfm.connect(path), poolclass=StaticPool
+            "sqlite://", creator=lambda: lastfm_db.connect(path), poolclass=StaticPool
         )
 
     def close(self) -> None:
@@ -103,7 +104,7 @@ class LastFm(Queries):
         return pd.Series(names, index=pd.Index(index, dtype="int64"), dtype=object)
 
     def popularity(self, val_above: float | None = None) -> pd.DataFrame:
-        rows = [tag for tag in lastfm.popularity(self.path, val_above) if tag.count]
+        rows = [tag for tag in lastfm_db.popularity(self.path, val_above) if tag.count]
         return _ranked(pd.DataFrame(rows, columns=["tag_num", "tag", "count"]))
 
     def to_csv(self, folder: str) -> None:

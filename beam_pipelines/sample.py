@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import soundfile
 
-from beam_pipelines.progress import Progress
-from beam_pipelines.sample_plan import (
+from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.synthetic.catalogue import (
     AUDIO_ROOT,
     MAX_CLIPS,
     MIN_CLIPS,
@@ -26,13 +26,13 @@ from beam_pipelines.sample_plan import (
     clean_tags,
     plan_corpus,
 )
-from beam_pipelines.sample_tables import (
+from beam_pipelines.synthetic.genres import synthesise
+from beam_pipelines.synthetic.tables import (
     write_duplicates,
     write_lastfm,
     write_mismatches,
     write_summary,
 )
-from beam_pipelines.synthesis import synthesise
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import RunError, UsageError
 

@@ -24,15 +24,23 @@ import soundfile
 from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines import options, storage
-from beam_pipelines.listing import AudioFile, Listing, list_audio
-from beam_pipelines.measure import measure_file
-from beam_pipelines.pieces import Piece, count_done, cut, missing_pieces, n_files, work_folder
-from beam_pipelines.progress import Progress
-from beam_pipelines.runners import make_pipeline, parse_options
-from beam_pipelines.scan_table import check_suffix, rejects_path, write_scan
-from beam_pipelines.sight import check_sight, first_seen
-from beam_pipelines.silence import Limits
+from beam_pipelines.audio.silence import Limits
+from beam_pipelines.dataset import options
+from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.preflight import check_sight, first_seen
+from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.runtime.resumable import (
+    Piece,
+    count_done,
+    cut,
+    missing_pieces,
+    n_files,
+    work_folder,
+)
+from beam_pipelines.runtime.runners import make_pipeline, parse_options
+from beam_pipelines.scanning.measure import measure_file
+from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
+from beam_pipelines.sources.listing import AudioFile, Listing, list_audio
 from schemas import tables
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import RunError, UsageError

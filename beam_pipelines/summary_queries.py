@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 import h5py
 import numpy as np
 
-from beam_pipelines.msd import check_summary
+from beam_pipelines.million_song.summary_file import check_summary
 
 TABLES = ("metadata/songs", "analysis/songs", "musicbrainz/songs")
 _ROWS = 20_000

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from beam_pipelines.lastfm_base import Queries
+from beam_pipelines.tags.queries_base import Queries
 
 
 class Implication(NamedTuple):

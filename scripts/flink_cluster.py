@@ -24,7 +24,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from beam_pipelines.flink import JOB_SERVER_JAR, ask, find_java
+from beam_pipelines.runtime.flink_options import JOB_SERVER_JAR, ask, find_java
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import RunError, UsageError
 

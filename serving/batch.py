@@ -27,8 +27,10 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from threadpoolctl import threadpool_limits
 
-from beam_pipelines import storage
-from beam_pipelines.pieces import (
+from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.preflight import check_sight, first_seen
+from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.runtime.resumable import (
     Piece,
     count_done,
     cut,
@@ -37,9 +39,7 @@ from beam_pipelines.pieces import (
     n_files,
     work_folder,
 )
-from beam_pipelines.progress import Progress
-from beam_pipelines.runners import make_pipeline, n_cores
-from beam_pipelines.sight import check_sight, first_seen
+from beam_pipelines.runtime.runners import make_pipeline, n_cores
 from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
 from serving.model import load_signature
@@ -103,7 +103,7 @@ def tag_files(
     output : str
         Where the caller writes; the pieces go beside it.
     beam_options : PipelineOptions
-        From :func:`beam_pipelines.runners.parse_options`.
+        From :func:`beam_pipelines.runtime.runners.parse_options`.
 
     Yields
     ------
@@ -225,7 +225,8 @@ class WindowModel(ModelHandler[OfPiece, OfPiece, Model]):
     def load_model(self) -> Model:
         """A model that is loaded with its first batch.
 
-        Of what fails in a worker's setup Flink does not hear (:mod:`beam_pipelines.sight`).
+        Flink does not hear of what fails in a worker's setup
+        (:mod:`beam_pipelines.runtime.preflight`).
         """
         lock, loaded = threading.Lock(), []
 

@@ -118,7 +118,7 @@ def _beam_options(argv: Sequence[str]) -> Any:
     """Beam's options; None, and no Beam, where none is given."""
     if not argv:
         return None
-    from beam_pipelines.runners import parse_options
+    from beam_pipelines.runtime.runners import parse_options
 
     return parse_options(argv)
 
@@ -170,7 +170,7 @@ class Work:
 
     def with_beam(self, beam_options: Any) -> None:
         """Tag the files with Beam and write their rows."""
-        from beam_pipelines.progress import Progress
+        from beam_pipelines.runtime.progress import Progress
         from serving.batch import Job, tag_files
 
         output = self.options.output

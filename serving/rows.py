@@ -217,7 +217,7 @@ def open_rows(output: str, wanted: Wanted) -> Iterator[JsonLines | Csv | Parquet
 @contextlib.contextmanager
 def _replacing(output: str) -> Iterator[BinaryIO]:
     if "://" in output:
-        from beam_pipelines import storage  # Beam: only for files elsewhere
+        from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
 
         with storage.replacing(output) as stream:
             yield stream

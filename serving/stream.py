@@ -4,7 +4,7 @@ A file is decoded in blocks, and what its windows are cut from is kept in memory
 a limit, in a temporary file: 16-bit samples, or log-mel frames without the floor under the
 clip's maximum, which is known when the last block has been seen. So a file of any length has
 the windows of the whole-clip rule: the samples are those of
-:func:`beam_pipelines.audio.load_clip`, the frames those of ``log_mel`` within 1e-4 dB.
+:func:`beam_pipelines.audio.decode.load_clip`, the frames those of ``log_mel`` within 1e-4 dB.
 
 Neither Beam nor TensorFlow is imported.
 """
@@ -23,7 +23,7 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from beam_pipelines.audio import (
+from beam_pipelines.audio.decode import (
     AudioError,
     decode_blocks,
     from_pcm16,
@@ -31,7 +31,7 @@ from beam_pipelines.audio import (
     to_mono,
     to_pcm16,
 )
-from beam_pipelines.mpeg import intact_frames
+from beam_pipelines.audio.mpeg import intact_frames
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
@@ -115,7 +115,7 @@ class Spool:
 
 
 def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = np.inf) -> Track:
-    """Decode a file as :func:`beam_pipelines.audio.load_clip` does, in blocks.
+    """Decode a file as :func:`beam_pipelines.audio.decode.load_clip` does, in blocks.
 
     Parameters
     ----------

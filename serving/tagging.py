@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.audio import AudioError
+from beam_pipelines.audio.decode import AudioError
 from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
@@ -105,7 +105,7 @@ def open_track(path: str, info: ModelInfo) -> Track | str:
     try:
         if "://" not in path:
             return load_track(path, info)
-        from beam_pipelines import storage  # Beam: only for files elsewhere
+        from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
 
         with storage.local_copy(path) as local:
             return load_track(local, info)

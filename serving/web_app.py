@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from beam_pipelines.audio import AudioError
+from beam_pipelines.audio.decode import AudioError
 from schemas.audio_spec import LOG_MEL
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo

@@ -15,10 +15,10 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines import audio
-from beam_pipelines.audio import AudioError, Probe
-from beam_pipelines.mpeg import intact_frames
-from beam_pipelines.silence import (
+from beam_pipelines.audio import decode
+from beam_pipelines.audio.decode import AudioError, Probe
+from beam_pipelines.audio.mpeg import intact_frames
+from beam_pipelines.audio.silence import (
     SILENT_RMS,
     Limits,
     SilenceStats,
@@ -65,7 +65,7 @@ def tone(seconds=2.0, rate=22050, channels=1, level=0.3) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    clip: audio.Clip
+    clip: decode.Clip
     stats: SilenceStats
     probe: Probe
     size: int
@@ -82,7 +82,7 @@ def rejected(msd):
     reasons = {}
     for entry in json.loads((msd / "audio_manifest.json").read_text()):
         try:
-            audio.decode((msd / "7digital" / entry["path"]).read_bytes())
+            decode.decode((msd / "7digital" / entry["path"]).read_bytes())
         except AudioError as error:
             reasons[entry["path"]] = error.reason
     return reasons
@@ -95,9 +95,9 @@ def decoded(msd, rejected):
     for entry in json.loads((msd / "audio_manifest.json").read_text()):
         if entry["path"] not in rejected:
             data = (msd / "7digital" / entry["path"]).read_bytes()
-            clip = audio.load_clip(data, SPEC)
+            clip = decode.load_clip(data, SPEC)
             stats = measure_silence(clip.mono, clip.rate)
-            found[entry["path"]] = Decoded(clip, stats, audio.probe(data), len(data))
+            found[entry["path"]] = Decoded(clip, stats, decode.probe(data), len(data))
     return found
 
 
@@ -189,7 +189,7 @@ def test_probe_says_what_mutagen_said(msd, decoded):
         path = row["file_path"]
         if path in BROKEN:
             data = (msd / "7digital" / path).read_bytes()
-            assert audio.probe(data) == Probe()
+            assert decode.probe(data) == Probe()
         elif path == "4/6/4644454.clip.mp3":  # a WAV file; 2019 asked for MP3 headers only
             assert decoded[path].probe == Probe(5.0, 1, 22050, 352800)
         else:
@@ -226,7 +226,7 @@ def test_log_mel_is_librosas(spec, n_samples):
         expected = librosa.power_to_db(mel, ref=1.0, amin=spec.amin, top_db=spec.top_db)
     else:
         expected = np.log10(10000 * mel + 1)
-    ours = audio.log_mel(noise, spec)
+    ours = decode.log_mel(noise, spec)
     assert ours.dtype == np.float32
     assert ours.shape == (spec.n_frames(n_samples), spec.n_mels) == expected.T.shape
     np.testing.assert_allclose(ours, expected.T, atol=1e-3)
@@ -234,14 +234,14 @@ def test_log_mel_is_librosas(spec, n_samples):
 
 def test_log_mel_floor_of_nothing():
     zeros = np.zeros(4000, np.float32)
-    np.testing.assert_allclose(audio.log_mel(zeros, SPEC), -100, rtol=1e-6)
-    np.testing.assert_array_equal(audio.log_mel(zeros, PONS), 0)
+    np.testing.assert_allclose(decode.log_mel(zeros, SPEC), -100, rtol=1e-6)
+    np.testing.assert_array_equal(decode.log_mel(zeros, PONS), 0)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_load_clip_is_librosas_load(channels):
     data = encode(tone(rate=44100, channels=channels), 44100)
-    clip = audio.load_clip(data, SPEC)
+    clip = decode.load_clip(data, SPEC)
     mono = librosa.to_mono(soundfile.read(io.BytesIO(data))[0].T)
     expected = librosa.resample(mono, orig_sr=44100, target_sr=16000, res_type="soxr_hq")
     assert clip.samples.shape == expected.shape == (32000,)
@@ -341,7 +341,7 @@ def test_short_clips_sound_from_end_to_end(n_samples):
     )
 )
 def test_mono_is_the_mean(samples):
-    mono = audio.to_mono(samples)
+    mono = decode.to_mono(samples)
     assert (mono.dtype, mono.shape) == (np.float32, samples.shape[:1])
     if samples.shape[1] <= 2:
         np.testing.assert_array_equal(mono, samples.mean(axis=1))
@@ -350,15 +350,15 @@ def test_mono_is_the_mean(samples):
 
 def test_16_bits_go_and_come_back():
     pcm = np.arange(-32768, 32768).astype(np.int16)
-    np.testing.assert_array_equal(audio.to_pcm16(audio.from_pcm16(pcm)), pcm)
+    np.testing.assert_array_equal(decode.to_pcm16(decode.from_pcm16(pcm)), pcm)
     over = np.array([1.0, 7.0, -1.0, -7.0, 0.4 / 32768, 0.6 / 32768], np.float32)
-    assert audio.to_pcm16(over).tolist() == [32767, 32767, -32768, -32768, 0, 1]
+    assert decode.to_pcm16(over).tolist() == [32767, 32767, -32768, -32768, 0, 1]
 
 
 def test_resample_keeps_pitch_and_its_input():
     mono = tone(rate=48000)[:, 0]
-    assert audio.resample(mono, 16000, 16000) is mono
-    spectrum = np.abs(np.fft.rfft(audio.resample(mono, 48000, 16000)))
+    assert decode.resample(mono, 16000, 16000) is mono
+    spectrum = np.abs(np.fft.rfft(decode.resample(mono, 48000, 16000)))
     assert np.argmax(spectrum) == 440  # half a Hz a bin
 
 
@@ -368,7 +368,7 @@ def test_resample_keeps_pitch_and_its_input():
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 def test_formats(kind):
     signal = tone(channels=2)
-    samples, rate = audio.decode(encode(signal, kind=kind))
+    samples, rate = decode.decode(encode(signal, kind=kind))
     assert (samples.dtype, samples.shape, rate) == (np.float32, signal.shape, 22050)
     lossy = kind in ("MP3", "OGG")
     error = np.sqrt(np.mean((samples - signal)[2000:-2000] ** 2))
@@ -381,19 +381,19 @@ def test_foreign_bytes_in_an_mp3_cost_only_what_they_replace():
     middle = len(data) // 2
     frames = intact_frames(data)
     assert frames in data and len(frames) > len(data) - 1000
-    before = audio.decode(b"\x00junk" * 300 + data)[0]
-    np.testing.assert_array_equal(before, audio.decode(data)[0])
+    before = decode.decode(b"\x00junk" * 300 + data)[0]
+    np.testing.assert_array_equal(before, decode.decode(data)[0])
     hole = b"\x5a" * 3000
-    holed = audio.decode(data[:middle] + hole + data[middle + len(hole) :])[0]
+    holed = decode.decode(data[:middle] + hole + data[middle + len(hole) :])[0]
     lost = len(signal) * len(hole) / len(data)
     assert len(signal) - 2 * lost < len(holed) < len(signal)
-    tagged = audio.decode(b"\x00junk" * 300 + data + b"TAG" + bytes(125))[0]
+    tagged = decode.decode(b"\x00junk" * 300 + data + b"TAG" + bytes(125))[0]
     np.testing.assert_array_equal(tagged, before)
 
 
 def _reason(data: bytes) -> Reason:
     with pytest.raises(AudioError) as caught:
-        audio.load_clip(data, SPEC)
+        decode.load_clip(data, SPEC)
     return caught.value.reason
 
 
@@ -418,7 +418,7 @@ def test_detail_is_the_same_for_the_same_bytes():
     details = set()
     for _ in range(3):
         with pytest.raises(AudioError) as caught:
-            audio.decode(b"no audio")
+            decode.decode(b"no audio")
         details.add(str(pickle.loads(pickle.dumps(caught.value))))
     assert details == {"undecodable: no format that libsndfile reads"}
 
@@ -438,13 +438,13 @@ def test_no_damage_gets_past_decode(damages, cut):
     if cut and damages:
         data = data[: damages[0][0]]
     try:
-        samples, rate = audio.decode(data)
+        samples, rate = decode.decode(data)
     except AudioError as error:
         assert error.reason in (Reason.EMPTY_FILE, Reason.UNDECODABLE, Reason.NO_SAMPLES)
     else:
         assert samples.ndim == 2 and len(samples) and rate > 0
         assert np.isfinite(samples).all()
-    assert isinstance(audio.probe(data), Probe)
+    assert isinstance(decode.probe(data), Probe)
 
 
 def test_filters_strict_and_inclusive():

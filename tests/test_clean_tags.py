@@ -8,11 +8,17 @@ import sqlite3
 
 import pytest
 
-from beam_pipelines import lastfm
-from beam_pipelines.clean_database import load_csv, write_clean_database
 from beam_pipelines.clean_tags import main
-from beam_pipelines.tag_cleaning import PASSES, Pass, clean_table, decade_key, raw_to_clean
-from beam_pipelines.tag_lists import read_tag_lists
+from beam_pipelines.million_song import lastfm_db
+from beam_pipelines.tags.cleaning import (
+    PASSES,
+    Pass,
+    clean_table,
+    decade_key,
+    raw_to_clean,
+)
+from beam_pipelines.tags.database import load_csv, write_clean_database
+from beam_pipelines.tags.lists import read_tag_lists
 from schemas.common.errors import UsageError
 
 OPTIONS = ("--tag_threshold", 30, "--tag_pool_threshold", 2)
@@ -49,7 +55,7 @@ def lists(fixtures_dir):
 
 @pytest.fixture(scope="module")
 def popularity(database):
-    return lastfm.popularity(database)
+    return lastfm_db.popularity(database)
 
 
 def rows_of(path):
@@ -125,15 +131,15 @@ def test_the_clean_database(database, popularity, lists, expected, val_above, tm
     if val_above is None:
         counts = rows_of(expected / "t6_clean_popularity_DISTINCT.csv")
         assert tracks == {int(row["tag_num"]): int(row["count"]) for row in counts}
-        assert [(tag.tag, tag.count) for tag in lastfm.popularity(str(tmp_path / "clean.db"))] == [
-            (row["tag"], int(row["count"])) for row in counts
-        ]
+        assert [
+            (tag.tag, tag.count) for tag in lastfm_db.popularity(str(tmp_path / "clean.db"))
+        ] == [(row["tag"], int(row["count"])) for row in counts]
 
 
 @pytest.mark.fixtures
 def test_the_encoded_tags(database, popularity, lists, expected):
     table = clean_table(popularity, lists, 30, 2, passes=PASSES_OF_2019)
-    tags = dict(lastfm.track_tags(database, raw_to_clean(table)))
+    tags = dict(lastfm_db.track_tags(database, raw_to_clean(table)))
     encoded = json.loads((expected / "t7_encoded_tags.json").read_text())
     names = {row.number: row.tag for row in table.rows}
     assert encoded["n_tags"] == len(names)
@@ -159,7 +165,7 @@ def test_the_pairs_of_one_century(database, popularity, lists):
 
 
 def _pairs(database, mapping):
-    for track_id, tags in lastfm.track_tags(database, mapping):
+    for track_id, tags in lastfm_db.track_tags(database, mapping):
         yield from ((track_id, tag) for tag in tags)
 
 

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from beam_pipelines import build, flink, options, workdir
-from beam_pipelines.inputs import look
+from beam_pipelines import build
+from beam_pipelines.dataset import claim, options
+from beam_pipelines.dataset.inputs import look
+from beam_pipelines.runtime import flink_options
 from schemas.audio_spec import WAVEFORM
 from schemas.common.errors import UsageError
 from schemas.rejects import Reason, Stage
@@ -37,8 +39,8 @@ N_SHARDS, N_CLIPS = 24, 348
 def job_server() -> str:
     """Beam's job server, where Java and the jar are to be had without a download."""
     try:
-        flink.find_java()
-        return flink.find_jar("2.2", download=False)
+        flink_options.find_java()
+        return flink_options.find_jar("2.2", download=False)
     except UsageError as error:
         (pytest.fail if required("flink") else pytest.skip)(str(error))
 
@@ -70,7 +72,7 @@ def planned(fixtures_dir, tmp_path_factory) -> pathlib.Path:
     args = options.build_parser().parse_args(corpus_options(fixtures_dir, output))
     options.check_together(args)
     inputs = look(args)
-    with workdir.claim(str(output), inputs.plan_id, overwrite=False) as state:
+    with claim.claim(str(output), inputs.plan_id, overwrite=False) as state:
         build.make_plan(args, inputs, state.work, [])
     return output
 
@@ -264,7 +266,11 @@ def test_a_cluster_that_does_not_answer_is_one_line(command, tmp_path):
     ("name", "value", "said"),
     [
         ("JAVA_HOME", "/nowhere", "there is no Java in JAVA_HOME /nowhere: install Java 17"),
-        (flink.JOB_SERVER_JAR, "/nowhere.jar", f"{flink.JOB_SERVER_JAR}: /nowhere.jar is not"),
+        (
+            flink_options.JOB_SERVER_JAR,
+            "/nowhere.jar",
+            f"{flink_options.JOB_SERVER_JAR}: /nowhere.jar is not",
+        ),
     ],
 )
 def test_what_is_missing_is_one_line(command, tmp_path, name, value, said):

@@ -67,7 +67,7 @@ def test_what_workers_import_is_light():
     """Neither TensorFlow nor Beam comes with what decodes audio, nor with the service."""
     heavy = "{'tensorflow', 'keras', 'librosa', 'numba', 'apache_beam'} & set(sys.modules)"
     checks = {
-        "beam_pipelines.audio": heavy,
+        "beam_pipelines.audio.decode": heavy,
         "serving.predict": heavy,
         "schemas.saved_model": heavy,
         "beam_pipelines.build": "{'tensorflow', 'keras', 'librosa'} & set(sys.modules)",

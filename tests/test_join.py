@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines import join, msd, storage
-from beam_pipelines.deal import MOST_SONGS_A_SHARD, shard_advice, shard_names
-from beam_pipelines.join import Candidate, ListedFile, Rules
+from beam_pipelines.dataset import rules
+from beam_pipelines.dataset.rules import Candidate, ListedFile, Rules
+from beam_pipelines.dataset.sharding import MOST_SONGS_A_SHARD, shard_advice, shard_names
+from beam_pipelines.million_song import summary_file
+from beam_pipelines.runtime import storage
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import Reason
@@ -21,7 +23,7 @@ SMALL = ListedFile("p", 9, "too_small", "not over 9 bytes")
 
 
 def song(track_id="TRAAAAA128F0000001", number=7):
-    return msd.Song(track_id, number, "SO", "AR", "artist", "title", "release", 1999)
+    return summary_file.Song(track_id, number, "SO", "AR", "artist", "title", "release", 1999)
 
 
 def candidate(track_id="TRAAAAA128F0000001", size=10, split="", artist_id="AR"):
@@ -29,7 +31,7 @@ def candidate(track_id="TRAAAAA128F0000001", size=10, split="", artist_id="AR"):
 
 
 def test_one_file_and_one_song_are_a_pair():
-    pair, rejects = join.match_id(7, [ListedFile("0/7.clip.mp3", 5)], [song()])
+    pair, rejects = rules.match_id(7, [ListedFile("0/7.clip.mp3", 5)], [song()])
     assert pair == (song(), ListedFile("0/7.clip.mp3", 5))
     assert rejects == []
 
@@ -50,7 +52,7 @@ def test_all_that_share_an_id_in_vain_are_rejected(
 ):
     files = [ListedFile(f"{i}.clip.mp3", 1) for i in range(n_files)]
     songs = [song(f"TRAAAAA128F000000{i}", number) for i in range(n_songs)]
-    pair, rejects = join.match_id(number, files, songs)
+    pair, rejects = rules.match_id(number, files, songs)
     assert pair is None
     assert [(r.kind, r.path, r.track_id, r.reason) for r in rejects] == [
         *(("file", file.path, None, file_reason) for file in files),
@@ -80,7 +82,7 @@ def test_all_that_share_an_id_in_vain_are_rejected(
     ],
 )
 def test_metadata_alone_rule_a_track_out(tags, mismatch, part, file, rules, reason):
-    found, rejects = join.check_track([(song(), file)], tags, mismatch, part, rules)
+    found, rejects = rules.check_track([(song(), file)], tags, mismatch, part, rules)
     if reason is None:
         assert found == Candidate(*song(), "p", file.size, tags, part or "")
         assert rejects == []
@@ -94,7 +96,7 @@ def test_metadata_alone_rule_a_track_out(tags, mismatch, part, file, rules, reas
 
 def test_a_repeated_track_id_rejects_all_its_rows():
     pairs = [(song(number=7), ListedFile("a", 1)), (song(number=8), ListedFile("b", 1))]
-    found, rejects = join.check_track(pairs, ["rock"], False, None, RULES)
+    found, rejects = rules.check_track(pairs, ["rock"], False, None, RULES)
     assert found is None
     assert [(r.kind, r.path, r.reason) for r in rejects] == [
         ("file", "a", Reason.AMBIGUOUS_TRACK_ID),
@@ -106,12 +108,12 @@ def test_a_repeated_track_id_rejects_all_its_rows():
 
 def test_copies_are_tried_by_size_then_track_id():
     copies = [candidate("TRB", 5), candidate("TRA", 5), candidate("TRC", 9)]
-    assert [copy.track_id for copy in join.order_copies(copies)] == ["TRC", "TRA", "TRB"]
+    assert [copy.track_id for copy in rules.order_copies(copies)] == ["TRC", "TRA", "TRB"]
 
 
 def test_a_split_file_that_tears_copies_apart_follows_the_first():
     copies = [candidate("TRA", split="train"), candidate("TRB", split="test")]
-    kept, rejects = join.same_part(copies)
+    kept, rejects = rules.same_part(copies)
     assert kept == copies[:1]
     assert [(r.kind, r.track_id, r.reason) for r in rejects] == [
         ("file", "TRB", Reason.NO_SPLIT),
@@ -121,7 +123,7 @@ def test_a_split_file_that_tears_copies_apart_follows_the_first():
 
 @given(st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=4), max_size=12))
 def test_union_find_joins_exactly_what_is_linked(links):
-    groups = join.union_find(links)
+    groups = rules.union_find(links)
     assert set(groups) == {name for link in links for name in link}
     for link in links:
         assert len({groups[name] for name in link}) == 1
@@ -139,11 +141,11 @@ def test_union_find_joins_exactly_what_is_linked(links):
 
 @given(st.text(min_size=1), st.sampled_from([(80, 10, 10), (60, 15, 25), (0, 0, 100), (100, 0, 0)]))
 def test_a_part_with_no_share_gets_nothing(unit, percent):
-    assert percent[PARTS.index(join.part_of(unit, percent))] > 0
+    assert percent[PARTS.index(rules.part_of(unit, percent))] > 0
 
 
 def test_parts_get_about_their_shares():
-    parts = collections.Counter(join.part_of(f"AR{i}", (60, 15, 25)) for i in range(20_000))
+    parts = collections.Counter(rules.part_of(f"AR{i}", (60, 15, 25)) for i in range(20_000))
     assert [round(parts[part] / 200) for part in PARTS] == pytest.approx([60, 15, 25], abs=1)
 
 
@@ -152,7 +154,7 @@ def test_parts_get_about_their_shares():
     st.fixed_dictionaries({part: st.integers(0, 5000) for part in PARTS}),
 )
 def test_shards_are_divided_by_songs(num_shards, planned):
-    shares = join.divide_shards(num_shards, planned)
+    shares = rules.divide_shards(num_shards, planned)
     full = [part for part in PARTS if planned[part]]
     assert all((shares[part] >= 1) == (planned[part] > 0) for part in PARTS)
     assert all(shares[part] <= planned[part] for part in PARTS)
@@ -195,14 +197,17 @@ def test_mismatches_take_the_track_id_not_a_song_id_that_looks_like_one():
         "ERROR: <SOTR12345678901234 TROWPHX128F3047025>   -    !=    -  \n",
         "# nothing",
     ]
-    assert list(msd.parse_mismatches(lines)) == ["TRBZGSG128FD942B13", "TROWPHX128F3047025"]
+    assert list(summary_file.parse_mismatches(lines)) == [
+        "TRBZGSG128FD942B13",
+        "TROWPHX128F3047025",
+    ]
 
 
 @pytest.mark.fixtures
 def test_the_published_mismatches(fixtures_dir):
     text = (fixtures_dir / "real" / "sid_mismatches.txt").read_text(encoding="utf8")
     lines = text.rstrip("\n").split("\n")  # titles hold Unicode line separators
-    found = list(msd.parse_mismatches(lines))
+    found = list(summary_file.parse_mismatches(lines))
     assert len(lines) == len(found) == 19094
     assert len(set(found)) == 18972
     assert set(found) == {line[27:45] for line in lines}
@@ -210,7 +215,7 @@ def test_the_published_mismatches(fixtures_dir):
 
 def test_duplicates_are_told_apart_by_the_first_character():
     lines = ["# %1 no", "%1 A - b", "TRA", "TRB", "# c", "%2 T - c", "TRC"]
-    assert list(msd.parse_duplicates(lines)) == [["TRA", "TRB"], ["TRC"]]
+    assert list(summary_file.parse_duplicates(lines)) == [["TRA", "TRB"], ["TRC"]]
 
 
 def test_split_file():

@@ -9,9 +9,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from beam_pipelines import lastfm
-from beam_pipelines.clean_database import create_database
-from beam_pipelines.lastfm import RawTag
+from beam_pipelines.million_song import lastfm_db
+from beam_pipelines.million_song.lastfm_db import RawTag
+from beam_pipelines.tags.database import create_database
 from schemas.common.errors import UsageError
 
 
@@ -35,35 +35,35 @@ def small(tmp_path):
 
 def test_popularity(small):
     tags = [RawTag(1, "r", 3), RawTag(2, "R", 2), RawTag(3, "s", 2)]
-    assert lastfm.popularity(small) == tags
-    assert lastfm.popularity(small, val_above=50) == [
+    assert lastfm_db.popularity(small) == tags
+    assert lastfm_db.popularity(small, val_above=50) == [
         RawTag(1, "r", 1), RawTag(2, "R", 1), RawTag(3, "s", 1)
     ]  # fmt: skip
-    assert [tag.count for tag in lastfm.popularity(small, val_above=100)] == [0, 0, 0]
+    assert [tag.count for tag in lastfm_db.popularity(small, val_above=100)] == [0, 0, 0]
 
 
 def test_track_tags(small):
     mapping = {1: "rock", 2: "rock", 3: "soul"}
-    assert list(lastfm.track_tags(small, mapping)) == [
+    assert list(lastfm_db.track_tags(small, mapping)) == [
         ("TRA", ["rock"]), ("TRB", ["soul"]), ("TRC", ["rock", "soul"])
     ]  # fmt: skip
-    assert list(lastfm.track_tags(small, {3: "soul"}, first_tid=3)) == [("TRC", ["soul"])]
-    assert list(lastfm.track_tags(small, {3: "soul"}, val_above=1)) == [("TRB", ["soul"])]
-    assert list(lastfm.track_tags(small, None, last_tid=1)) == [("TRA", ["R", "r"])]
-    assert list(lastfm.track_tags(small, {})) == []
-    assert lastfm.n_tids(small) == 4
+    assert list(lastfm_db.track_tags(small, {3: "soul"}, first_tid=3)) == [("TRC", ["soul"])]
+    assert list(lastfm_db.track_tags(small, {3: "soul"}, val_above=1)) == [("TRB", ["soul"])]
+    assert list(lastfm_db.track_tags(small, None, last_tid=1)) == [("TRA", ["R", "r"])]
+    assert list(lastfm_db.track_tags(small, {})) == []
+    assert lastfm_db.n_tids(small) == 4
 
 
 def test_nothing_is_written_beside_the_database(small):
     folder = pathlib.Path(small).parent
     before = hashlib.md5(pathlib.Path(small).read_bytes()).hexdigest()
-    rows = lastfm.track_tags(small, {1: "rock"})
+    rows = lastfm_db.track_tags(small, {1: "rock"})
     next(rows)
     assert [path.name for path in folder.iterdir()] == ["a b?#%.db"]
     rows.close()
     assert hashlib.md5(pathlib.Path(small).read_bytes()).hexdigest() == before
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        lastfm.connect(small).execute("DELETE FROM tids")
+        lastfm_db.connect(small).execute("DELETE FROM tids")
 
 
 def test_a_write_ahead_database_whose_side_file_cannot_be_made(small):
@@ -71,7 +71,7 @@ def test_a_write_ahead_database_whose_side_file_cannot_be_made(small):
     connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
     pathlib.Path(small + "-shm").mkdir()
-    assert len(lastfm.popularity(small)) == 3
+    assert len(lastfm_db.popularity(small)) == 3
 
 
 def test_text_that_is_not_utf8_is_read(tmp_path):
@@ -79,7 +79,7 @@ def test_text_that_is_not_utf8_is_read(tmp_path):
     connection = sqlite3.connect(db)
     connection.execute("INSERT INTO tags VALUES (CAST(x'66FF' AS TEXT))")
     connection.commit()
-    assert list(lastfm.track_tags(db, None)) == [("TRA", ["f\ufffd"])]
+    assert list(lastfm_db.track_tags(db, None)) == [("TRA", ["f\ufffd"])]
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,20 @@ def test_text_that_is_not_utf8_is_read(tmp_path):
     ],
 )
 def test_validate_names_what_is_missing(small, change, message):
-    lastfm.validate(small)
+    lastfm_db.validate(small)
     connection = sqlite3.connect(small)
     connection.execute(change)
     connection.commit()
     with pytest.raises(UsageError, match=message):
-        lastfm.validate(small)
+        lastfm_db.validate(small)
 
 
 def test_what_is_no_database(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
-        lastfm.validate(str(tmp_path / "a.db"))
+        lastfm_db.validate(str(tmp_path / "a.db"))
     (tmp_path / "a.db").write_text("x" * 2000)
     with pytest.raises(UsageError, match="is not a SQLite database"):
-        lastfm.validate(str(tmp_path / "a.db"))
+        lastfm_db.validate(str(tmp_path / "a.db"))
 
 
 pairs_of = st.lists(
@@ -135,10 +135,10 @@ def test_track_tags_is_what_the_pairs_say(tmp_path_factory, pairs, mapping, val_
     for tid, tag, val in pairs:
         if tag in mapping and (val_above is None or val > val_above):
             expected[f"TR{tid}"].add(mapping[tag])
-    whole = list(lastfm.track_tags(db, mapping, val_above))
+    whole = list(lastfm_db.track_tags(db, mapping, val_above))
     assert whole == [(tid, sorted(tags)) for tid, tags in sorted(expected.items())]
     parts = [
-        *lastfm.track_tags(db, mapping, val_above, 1, cut),
-        *lastfm.track_tags(db, mapping, val_above, cut + 1, lastfm.n_tids(db)),
+        *lastfm_db.track_tags(db, mapping, val_above, 1, cut),
+        *lastfm_db.track_tags(db, mapping, val_above, cut + 1, lastfm_db.n_tids(db)),
     ]
     assert parts == whole

@@ -18,7 +18,7 @@ import soundfile
 from ai_edge_litert.interpreter import Interpreter
 from packaging.requirements import Requirement
 
-from beam_pipelines.audio import load_clip
+from beam_pipelines.audio.decode import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.saved_model import (

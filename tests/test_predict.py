@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from beam_pipelines.audio import load_clip
+from beam_pipelines.audio.decode import load_clip
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import METADATA, ModelInfo

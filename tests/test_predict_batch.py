@@ -71,7 +71,7 @@ def test_folder_and_file_and_signatures_agree(models, music, tmp_path, frontend,
     """Windows of many files in a batch give what the SavedModel gives for each whole file."""
     import tensorflow as tf
 
-    from beam_pipelines.audio import load_clip
+    from beam_pipelines.audio.decode import load_clip
 
     output = tmp_path / "all.jsonl"
     assert (

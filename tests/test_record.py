@@ -15,7 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines.audio import load_clip
+from beam_pipelines.audio.decode import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import lite_path, read_model_info

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from beam_pipelines import report, report_figures, report_html
-from beam_pipelines.report import render_report
+from beam_pipelines.report import figures
+from beam_pipelines.report import html as report_html
+from beam_pipelines.report import page as report_page
+from beam_pipelines.report.page import render_report
 from schemas import tables
 from schemas.manifest import PARTS, read_dataset
 from schemas.rejects import Reason, Stage
@@ -308,7 +310,7 @@ def test_two_hundred_tags_are_shown_and_the_rest_counted():
 
 
 def test_every_reason_and_stage_has_words():
-    assert set(report._WORDS) == set(Reason)
+    assert set(report_page._WORDS) == set(Reason)
     losses = {reason.stage.value: {"file": {reason.value: 1}} for reason in Reason}
     text = Page(render_report(make_data(ROWS, None, losses), make_tracks(ROWS))).text("left")
     assert all(next(iter(lost["file"])) in text for lost in losses.values())
@@ -372,7 +374,7 @@ VALUES = st.lists(st.floats(0, 1e6, allow_subnormal=False) | st.sampled_from([0.
 @given(VALUES, st.integers(12, 100), st.sampled_from([0.1, 1.0]))
 def test_a_histogram_counts_each_value_once(values, most, least):
     values = np.array(values)
-    found = report_figures.histogram(values, most, least)
+    found = figures.histogram(values, most, least)
     if not len(values):
         assert found is None
         return
@@ -389,11 +391,11 @@ def test_a_histogram_counts_each_value_once(values, most, least):
 
 @given(st.floats(0, 1e9), st.integers(3, 100))
 def test_a_step_is_the_smallest_nice_one(span, most):
-    mantissa, exponent = report_figures.nice_step(span, most, 0.1)
-    step = report_figures.multiple(1, mantissa, exponent)
+    mantissa, exponent = figures.nice_step(span, most, 0.1)
+    step = figures.multiple(1, mantissa, exponent)
     assert span <= most * step
     smaller = {1: (5, exponent - 1), 2: (1, exponent), 5: (2, exponent)}[mantissa]
-    assert step == 0.1 or span > most * report_figures.multiple(1, *smaller)
+    assert step == 0.1 or span > most * figures.multiple(1, *smaller)
 
 
 # Opens the report in frames of three widths and measures what was laid out.

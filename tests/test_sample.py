@@ -14,9 +14,10 @@ import pyarrow.parquet
 import pytest
 import soundfile
 
-from beam_pipelines import sample, score, synthesis
-from beam_pipelines.msd import parse_duplicates, parse_mismatches, read_songs
-from beam_pipelines.sample_plan import (
+from beam_pipelines import sample
+from beam_pipelines.million_song.summary_file import parse_duplicates, parse_mismatches, read_songs
+from beam_pipelines.synthetic import composition, genres
+from beam_pipelines.synthetic.catalogue import (
     MIN_CLIPS,
     PLANTED,
     artist_tags,
@@ -101,7 +102,9 @@ def test_default_corpus_has_ten_artists_a_genre_and_enough_of_every_tag():
     artists = collections.defaultdict(set)
     for song in tracks:
         artists[song.artist.tags[0]].add(song.artist.artist_id)
-    assert {genre: len(ids) for genre, ids in artists.items()} == dict.fromkeys(score.TEMPOS, 21)
+    assert {genre: len(ids) for genre, ids in artists.items()} == dict.fromkeys(
+        composition.TEMPOS, 21
+    )
     counts = collections.Counter(tag for song in tracks for tag in clean_tags(song.artist.tags))
     assert len(counts) == 16
     assert min(counts.values()) >= 20
@@ -126,7 +129,7 @@ def test_summary_has_the_published_columns(folder, corpus):
         assert sizes == {"metadata": 5320, "analysis": 220, "musicbrainz": 8}
         tempo = file["analysis/songs"].fields("tempo")[:]
     for song, value in zip(corpus.songs, tempo, strict=True):
-        slow, fast = score.TEMPOS[song.artist.tags[0]]
+        slow, fast = composition.TEMPOS[song.artist.tags[0]]
         assert slow <= value <= fast
 
 
@@ -344,7 +347,7 @@ def test_a_corpus_that_lacks_a_file_is_not_finished(small):
 
 
 def test_every_genre_has_its_singers():
-    for genre in score.TEMPOS:
+    for genre in composition.TEMPOS:
         tags = [artist_tags(genre, number) for number in range(20)]
         voices = [{"female vocalists", "male vocalists", "instrumental"} & set(t) for t in tags]
         assert {len(voice) for voice in voices} == {1}
@@ -353,7 +356,7 @@ def test_every_genre_has_its_singers():
 
 
 def test_encoding_is_the_same_twice_and_keeps_the_length():
-    sound = synthesis.synthesise({"jazz"}, (1,), (2,), 3.0)
+    sound = genres.synthesise({"jazz"}, (1,), (2,), 3.0)
     encoded = sample.encode(sound, 22_050, 0.6)
     assert encoded == sample.encode(sound, 22_050, 0.6)
     decoded, rate = soundfile.read(io.BytesIO(encoded), dtype="float32")

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from beam_pipelines import runners, scan, storage
-from beam_pipelines.listing import list_audio
-from beam_pipelines.pieces import cut, work_folder
-from beam_pipelines.scan_table import read_scan, rejects_path, write_scan
-from beam_pipelines.silence import Limits
+from beam_pipelines import scan
+from beam_pipelines.audio.silence import Limits
+from beam_pipelines.runtime import runners, storage
+from beam_pipelines.runtime.resumable import cut, work_folder
+from beam_pipelines.scanning.scan_table import read_scan, rejects_path, write_scan
+from beam_pipelines.sources.listing import list_audio
 from schemas import tables
 from schemas.common.errors import RunError, UsageError
 from schemas.rejects import Reason

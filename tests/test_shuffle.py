@@ -10,7 +10,9 @@ from apache_beam import coders
 from apache_beam.metrics import Metrics
 from apache_beam.pipeline import PipelineVisitor
 
-from beam_pipelines import build, deal, options, runners, sight, write
+from beam_pipelines import build
+from beam_pipelines.dataset import options, sharding, write
+from beam_pipelines.runtime import preflight, runners
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from tests.benchmarks import rehearsal
@@ -112,12 +114,12 @@ def test_a_worker_that_cannot_see_a_file_says_which(tmp_path):
     here.write_bytes(b"x")
     empty = tmp_path / "empty.mp3"
     empty.write_bytes(b"")
-    assert sight.first_seen([f"{tmp_path}/gone.mp3", str(here), str(empty)]) == (str(here),)
-    assert sight.first_seen([str(empty)]) == (str(empty),)
-    assert sight.first_seen([f"{tmp_path}/gone.mp3"]) == ()
-    sight.check_sight([str(here), str(empty)])
+    assert preflight.first_seen([f"{tmp_path}/gone.mp3", str(here), str(empty)]) == (str(here),)
+    assert preflight.first_seen([str(empty)]) == (str(empty),)
+    assert preflight.first_seen([f"{tmp_path}/gone.mp3"]) == ()
+    preflight.check_sight([str(here), str(empty)])
     with pytest.raises(UsageError, match=r"cannot read .*gone\.mp3: inputs and output must lie"):
-        sight.check_sight([str(here), f"{tmp_path}/gone.mp3"])
+        preflight.check_sight([str(here), f"{tmp_path}/gone.mp3"])
 
 
 def test_a_build_whose_workers_do_not_see_the_plan_writes_nothing(tmp_path, capfd):
@@ -131,7 +133,7 @@ def test_a_build_whose_workers_do_not_see_the_plan_writes_nothing(tmp_path, capf
         vocabulary=("rock",),
         must_see=(str(tmp_path / "out" / "_work" / "plan.json"),),
     )
-    shard = deal.Shard("train/waveform-00000-of-00001.tfrecord", "train", 1)
+    shard = sharding.Shard("train/waveform-00000-of-00001.tfrecord", "train", 1)
     with (
         pytest.raises(UsageError, match=r"^a worker on \S+ cannot read .*plan\.json: .*system\)$"),
         runners.make_pipeline(runners.parse_options([])) as pipeline,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import summary_queries
-from beam_pipelines.msd import METADATA_COLUMNS
+from beam_pipelines.million_song.summary_file import METADATA_COLUMNS
 from beam_pipelines.summary_queries import Summary
 from schemas.common.errors import UsageError
 

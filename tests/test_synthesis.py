@@ -9,11 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from beam_pipelines import instruments, score, synthesis
-from beam_pipelines.sample_plan import clean_tags, plan_corpus
+from beam_pipelines.synthetic import composition, genres, instruments
+from beam_pipelines.synthetic.catalogue import clean_tags, plan_corpus
 from schemas.audio_spec import AudioSpec, mel_filters
 
-GENRES = st.sampled_from(sorted(score.TEMPOS))
+GENRES = st.sampled_from(sorted(composition.TEMPOS))
 EXTRAS = st.sets(
     st.sampled_from(["female vocalists", "male vocalists", "rap", "dance", "chillout", "Lo-Fi"])
 )
@@ -22,20 +22,20 @@ EXTRAS = st.sets(
 @settings(max_examples=25, deadline=None)
 @given(genre=GENRES, extras=EXTRAS, seed=st.integers(0, 2**32), channels=st.sampled_from([1, 2]))
 def test_any_tags_give_sound(genre, extras, seed, channels):
-    sound = synthesis.synthesise({genre, *extras}, (seed, 1), (seed, 2), 2.0, 16_000, channels)
+    sound = genres.synthesise({genre, *extras}, (seed, 1), (seed, 2), 2.0, 16_000, channels)
     assert sound.shape == (32_000, channels) and sound.dtype == np.float32
     assert 0.5 - 1e-6 <= np.abs(sound).max() <= 0.8 + 1e-6
-    again = synthesis.synthesise({genre, *extras}, (seed, 1), (seed, 2), 2.0, 16_000, channels)
+    again = genres.synthesise({genre, *extras}, (seed, 1), (seed, 2), 2.0, 16_000, channels)
     np.testing.assert_array_equal(sound, again)
     assert not np.array_equal(
-        sound, synthesis.synthesise({genre, *extras}, (seed, 1), (seed, 3), 2.0, 16_000, channels)
+        sound, genres.synthesise({genre, *extras}, (seed, 1), (seed, 3), 2.0, 16_000, channels)
     )
 
 
 def test_a_clip_has_exactly_one_genre():
     for tags in ({"dance"}, {"rock", "jazz"}):
         with pytest.raises(ValueError, match="genres, not one"):
-            score.artist_style(tags, (0,))
+            composition.artist_style(tags, (0,))
 
 
 def spectrum(tags, numbers=range(4)) -> np.ndarray:
@@ -43,7 +43,7 @@ def spectrum(tags, numbers=range(4)) -> np.ndarray:
     edges = 11_025 / 2.0 ** np.arange(8, -1, -1)
     shares = []
     for number in numbers:
-        sound = synthesis.synthesise(tags, (number,), (number, 1), 6.0)[:, 0]
+        sound = genres.synthesise(tags, (number,), (number, 1), 6.0)[:, 0]
         power = np.abs(np.fft.rfft(sound)) ** 2
         frequency = np.fft.rfftfreq(len(sound), 1 / 22_050)
         octaves = [
@@ -55,7 +55,7 @@ def spectrum(tags, numbers=range(4)) -> np.ndarray:
 
 
 def test_spectra_tell_tags_apart():
-    octave = {name: spectrum({name}) for name in score.TEMPOS}
+    octave = {name: spectrum({name}) for name in composition.TEMPOS}
     for name, shares in octave.items():
         for other, others in octave.items():
             assert name == other or np.abs(shares - others).sum() > 0.1, (name, other)
@@ -122,8 +122,8 @@ def test_low_drums_and_high_cymbals():
 
 @pytest.mark.parametrize("number", range(4))
 def test_the_floor_is_at_the_artists_tempo(number):
-    tempo = score.artist_style({"techno"}, (number,)).tempo
-    sound = synthesis.synthesise({"techno"}, (number,), (number, 1), 12.0)[:, 0]
+    tempo = composition.artist_style({"techno"}, (number,)).tempo
+    sound = genres.synthesise({"techno"}, (number,), (number, 1), 12.0)[:, 0]
     low = instruments.lowpass(sound, 22_050, 100, 4)
     pulse = scipy.signal.resample_poly(low**2, 1, 210)  # 105 values a second
     power = np.abs(np.fft.rfft(pulse - pulse.mean(), 105 * 600))[: 5 * 600]
@@ -149,7 +149,7 @@ def test_tags_can_be_learnt_from_artists_and_told_of_others(seed):
     moments, tags, artists = [], [], []
     for song in plan.tracks:
         clip = clips[song.path]
-        sound = synthesis.synthesise(clip.tags, clip.artist_seed, clip.piece_seed)[:, 0]
+        sound = genres.synthesise(clip.tags, clip.artist_seed, clip.piece_seed)[:, 0]
         moments.append(log_mel_moments(sound, 22_050))
         tags.append(clean_tags(clip.tags))
         artists.append(song.artist.number)

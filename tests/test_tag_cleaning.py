@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from beam_pipelines.lastfm import RawTag
-from beam_pipelines.tag_candidates import candidates
-from beam_pipelines.tag_cleaning import (
+from beam_pipelines.million_song.lastfm_db import RawTag
+from beam_pipelines.tags.candidates import candidates
+from beam_pipelines.tags.cleaning import (
     PASSES,
     Pass,
     clean_table,
@@ -16,7 +16,7 @@ from beam_pipelines.tag_cleaning import (
     plain_key,
     raw_to_clean,
 )
-from beam_pipelines.tag_lists import TagLists, default_tag_lists, read_tag_lists
+from beam_pipelines.tags.lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.common.errors import UsageError
 
 

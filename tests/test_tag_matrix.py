@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from beam_pipelines import lastfm
-from beam_pipelines.clean_database import clean_up, write_clean_database
 from beam_pipelines.lastfm_queries import LastFm, LastFm2Pandas
-from beam_pipelines.tag_cleaning import clean_table
-from beam_pipelines.tag_lists import read_tag_lists
+from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.tag_matrix import Implication, Matrix
+from beam_pipelines.tags.cleaning import clean_table
+from beam_pipelines.tags.database import clean_up, write_clean_database
+from beam_pipelines.tags.lists import read_tag_lists
 from tests.test_clean_tags import PASSES_OF_2019, dump, run
 from tests.test_lastfm import make_database
 
@@ -125,7 +125,7 @@ def clean(fixtures_dir, tmp_path_factory):
     """The clean database by the 2019 rules, see test_clean_tags."""
     raw = str(fixtures_dir / "mini-msd" / "lastfm_tags.db")
     lists = read_tag_lists(str(fixtures_dir / "tag-lists"))
-    table = clean_table(lastfm.popularity(raw), lists, 30, 2, passes=PASSES_OF_2019)
+    table = clean_table(lastfm_db.popularity(raw), lists, 30, 2, passes=PASSES_OF_2019)
     path = tmp_path_factory.mktemp("matrix") / "clean.db"
     write_clean_database(raw, str(path), table)
     return path

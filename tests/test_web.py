@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from beam_pipelines.audio import AudioError, load_clip
+from beam_pipelines.audio.decode import AudioError, load_clip
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.saved_model import SERVE, TAGGRAM

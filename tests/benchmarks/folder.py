@@ -26,7 +26,7 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from beam_pipelines.runners import n_cores
+from beam_pipelines.runtime.runners import n_cores
 from schemas.common.command import quiet
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
 from serving import predict

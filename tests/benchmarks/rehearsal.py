@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_pipelines.sample_tables import ANALYSIS_SONGS, METADATA_SONGS, MUSICBRAINZ_SONGS
-from beam_pipelines.tag_lists import default_tag_lists
+from beam_pipelines.synthetic.tables import ANALYSIS_SONGS, METADATA_SONGS, MUSICBRAINZ_SONGS
+from beam_pipelines.tags.lists import default_tag_lists
 from schemas import tables
 
 TIDS, TAGS, PAIRS = 505_216, 522_366, 8_598_630  # of the published database

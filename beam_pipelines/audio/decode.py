@@ -1,0 +1,392 @@
+"""From a file's bytes to samples and spectrograms.
+
+Pure functions on bytes and arrays; neither Beam nor TensorFlow is imported, and of the rest
+only NumPy, soundfile and soxr are needed, so that the lite player can afford it.
+:func:`load_clip` is the one way in which the writer and the service come by samples, so that
+what is stored is what is served.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from beam_pipelines.audio.mpeg import intact_frames
+from schemas.audio_spec import AudioSpec, mel_filters
+from schemas.rejects import Reason
+
+PCM_FULL_SCALE = 32768
+_SAMPLE_RATES = range(1000, 1_000_001)
+_LARGEST_SAMPLE = 1e6
+_FRAMES_AT_ONCE = 512
+
+
+# How files of the formats begin that can be told from an MP3, which can begin with anything.
+_MAGIC = {b"RIFF": ".wav", b"RF64": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
+
+
+class AudioError(Exception):
+    """A file that gives no samples.
+
+    Attributes
+    ----------
+    reason : Reason
+        EMPTY_FILE, UNDECODABLE, MISLABELLED or NO_SAMPLES.
+    detail : str
+        What the decoder says; the same for the same bytes.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self):
+        return AudioError, (self.reason, self.detail)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One decoded file.
+
+    Attributes
+    ----------
+    pcm : np.ndarray, int16 [samples]
+        Mono signal at the spec's rate, as it is stored (full scale 32768).
+    mono : np.ndarray, float32 [n]
+        Mono signal at the file's own rate, for the silence statistics.
+    rate : int
+        The file's own rate in Hz.
+    channels : int
+        Channels in the file.
+    """
+
+    pcm: np.ndarray
+    mono: np.ndarray
+    rate: int
+    channels: int
+
+    @property
+    def samples(self) -> np.ndarray:
+        """float32 [samples] at the spec's rate: the stored samples, full scale 1."""
+        return from_pcm16(self.pcm)
+
+    @property
+    def duration(self) -> float:
+        """Length of what was decoded in s."""
+        return len(self.mono) / self.rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a file's headers say; None where they say nothing.
+
+    Attributes
+    ----------
+    duration : float or None
+        Length in s. May come from a LAME header, which outlives a truncation.
+    channels, sample_rate, bit_rate : int or None
+        Channels, Hz and bit/s.
+    """
+
+    duration: float | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+    bit_rate: int | None = None
+
+
+def decode(data: bytes) -> tuple[np.ndarray, int]:
+    """Decode any format that libsndfile reads.
+
+    A damaged MP3 stream is decoded from its intact frames.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Returns
+    -------
+    np.ndarray, float32 [samples, channels]
+        Full scale 1.
+    int
+        Sample rate in Hz.
+
+    Raises
+    ------
+    AudioError
+        EMPTY_FILE, UNDECODABLE or NO_SAMPLES.
+    """
+    if not data:
+        raise AudioError(Reason.EMPTY_FILE)
+    try:
+        samples, rate = _read(data)
+    except AudioError:
+        frames = intact_frames(data)
+        if not frames or frames == data:
+            raise
+        samples, rate = _read(frames)
+    if not len(samples):
+        raise AudioError(Reason.NO_SAMPLES)
+    return samples, rate
+
+
+def _read(data: bytes) -> tuple[np.ndarray, int]:
+    return next(decode_blocks(io.BytesIO(data), -1))
+
+
+class _Forwards(soundfile.SoundFile):
+    """Never seeks: soundfile does after every block, and an MP3 goes on a little differently."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def decode_blocks(file: BinaryIO | int, size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Decode a file a block at a time, as :func:`decode` does but for what is damaged.
+
+    Parameters
+    ----------
+    file : binary stream or int
+        The file, or its descriptor, from which libsndfile reads by itself.
+    size : int
+        Samples of a block, -1 for all at once: the samples are the same.
+
+    Yields
+    ------
+    np.ndarray, float32 [samples, channels]
+        Full scale 1; the last block is the first that is shorter than `size`, maybe empty.
+    int
+        Sample rate in Hz.
+
+    Raises
+    ------
+    AudioError
+        UNDECODABLE.
+    """
+    try:
+        opened = (soundfile.SoundFile if size < 0 else _Forwards)(file, closefd=False)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(Reason.UNDECODABLE, "no format that libsndfile reads") from error
+    with opened as source:
+        rate, n_claimed = source.samplerate, source.frames
+        if rate not in _SAMPLE_RATES:
+            raise AudioError(Reason.UNDECODABLE, f"sample rate of {rate} Hz")
+        has_floats = source.subtype in ("FLOAT", "DOUBLE")
+        is_last = False
+        while not is_last:
+            try:
+                samples = source.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(Reason.UNDECODABLE, error.error_string.strip()) from error
+            except (RuntimeError, MemoryError, ValueError) as error:
+                raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
+            # `not <` so that NaN fails too.
+            if has_floats and not np.abs(samples).max(initial=0) < _LARGEST_SAMPLE:
+                raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
+            is_last = size < 0 or len(samples) < size
+            yield samples, rate
+
+
+def check_label(name: str, data: bytes) -> None:
+    """See that a file begins as its suffix says.
+
+    A WAV file under an MP3's name is most likely not the clip that its name promises.
+
+    Raises
+    ------
+    AudioError
+        MISLABELLED.
+    """
+    suffix = _MAGIC.get(data[:4])
+    if suffix is not None and not name.lower().endswith(suffix):
+        raise AudioError(Reason.MISLABELLED, f"it is a {suffix} file")
+
+
+def to_mono(samples: np.ndarray) -> np.ndarray:
+    """Mean of the channels.
+
+    Parameters
+    ----------
+    samples : np.ndarray, float32 [n, channels]
+
+    Returns
+    -------
+    np.ndarray, float32 [n]
+    """
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    if samples.shape[1] == 2:  # a tenth of the time of mean, the same values
+        return (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
+    return samples.mean(axis=1, dtype=np.float32)
+
+
+def resample(mono: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """Resample with soxr's high quality.
+
+    Parameters
+    ----------
+    mono : np.ndarray, float32 [n]
+    rate, target : int
+        Rates in Hz; the signal itself comes back where they are equal.
+
+    Returns
+    -------
+    np.ndarray, float32 [about n * target / rate]
+    """
+    if rate == target:
+        return mono
+    return soxr.resample(mono, rate, target, quality="HQ")
+
+
+def to_pcm16(samples: np.ndarray) -> np.ndarray:
+    """Round to 16 bits, clipping what is over full scale.
+
+    Parameters
+    ----------
+    samples : np.ndarray, float32 [n]
+        Full scale 1.
+
+    Returns
+    -------
+    np.ndarray, int16 [n]
+        Full scale 32768.
+    """
+    scaled = np.rint(samples * np.float32(PCM_FULL_SCALE))
+    return np.clip(scaled, -PCM_FULL_SCALE, PCM_FULL_SCALE - 1, out=scaled).astype(np.int16)
+
+
+def from_pcm16(pcm: np.ndarray) -> np.ndarray:
+    """Samples of full scale 1, float32 [n], from 16-bit ones."""
+    return pcm.astype(np.float32) * np.float32(1 / PCM_FULL_SCALE)
+
+
+def load_clip(data: bytes, spec: AudioSpec) -> Clip:
+    """Decode a file, mix it down, resample it once and round it to 16 bits.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+    spec : AudioSpec
+        Gives the rate.
+
+    Returns
+    -------
+    Clip
+
+    Raises
+    ------
+    AudioError
+        As :func:`decode`; also NO_SAMPLES where nothing is left at the spec's rate.
+    """
+    samples, rate = decode(data)
+    mono = to_mono(samples)
+    pcm = to_pcm16(resample(mono, rate, spec.sample_rate))
+    if not len(pcm):
+        raise AudioError(Reason.NO_SAMPLES, f"{len(mono)} samples at {rate} Hz")
+    return Clip(pcm, mono, rate, samples.shape[1])
+
+
+def log_mel(samples: np.ndarray, spec: AudioSpec) -> np.ndarray:
+    """Log-mel spectrogram of a whole clip.
+
+    Parameters
+    ----------
+    samples : np.ndarray, float32 [n]
+        At the spec's rate, full scale 1.
+    spec : AudioSpec
+
+    Returns
+    -------
+    np.ndarray, float32 [1 + n // hop_length, n_mels]
+        dB re 1 with a floor under the clip's maximum, or log10(10000 S + 1).
+    """
+    n_frames = spec.n_frames(len(samples))
+    padded = np.zeros((n_frames - 1) * spec.hop_length + spec.n_fft, np.float32)
+    half = spec.n_fft // 2
+    padded[half : half + len(samples)] = samples[: len(padded) - half]
+    levels = mel_levels(padded, spec)
+    if spec.compression == "log10":
+        return levels
+    return np.maximum(levels, levels.max() - np.float32(spec.top_db))
+
+
+def mel_levels(signal: np.ndarray, spec: AudioSpec) -> np.ndarray:
+    """Log-mel frames of a piece of a signal, without the floor under a clip's maximum.
+
+    Parameters
+    ----------
+    signal : np.ndarray, float32 [n_fft + n * hop_length]
+        At the spec's rate; the first frame looks at its first `n_fft` samples.
+    spec : AudioSpec
+
+    Returns
+    -------
+    np.ndarray, float32 [n + 1, n_mels]
+        dB re 1, or log10(10000 S + 1).
+    """
+    rfft = _rfft()
+    filters = mel_filters(spec).T
+    window = _hann(spec.n_fft)
+    frames = np.lib.stride_tricks.sliding_window_view(signal, spec.n_fft)[:: spec.hop_length]
+    mel = np.empty((len(frames), spec.n_mels), np.float32)
+    for begin in range(0, len(frames), _FRAMES_AT_ONCE):  # small enough for the cache
+        end = begin + _FRAMES_AT_ONCE
+        spectrum = rfft(frames[begin:end] * window)
+        mel[begin:end] = (spectrum.real**2 + spectrum.imag**2) @ filters
+    if spec.compression == "log10":
+        return np.log10(np.float32(10000) * mel + np.float32(1))
+    return np.float32(10) * np.log10(np.maximum(mel, np.float32(spec.amin)))
+
+
+def _rfft():
+    """SciPy's transform takes a third of the time; the lite player does without SciPy."""
+    try:
+        from scipy.fft import rfft
+    except ImportError:
+        from numpy.fft import rfft
+    return rfft
+
+
+def _hann(n: int) -> np.ndarray:
+    """Periodic Hann window; scipy.signal has one, but takes most of a second to import."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+
+
+def probe(data: bytes) -> Probe:
+    """Duration, channels and rates as the file's headers give them (mutagen).
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Returns
+    -------
+    Probe
+        All None where mutagen knows no such file; never raises.
+    """
+    import mutagen  # here, as the lite player has none
+
+    try:
+        info = mutagen.File(io.BytesIO(data)).info
+        return Probe(
+            duration=_positive(info, "length", float),
+            channels=_positive(info, "channels", int),
+            sample_rate=_positive(info, "sample_rate", int),
+            bit_rate=_positive(info, "bitrate", int),
+        )
+    except Exception:  # mutagen lets parsers' errors of every kind through
+        return Probe()
+
+
+def _positive(info, name: str, kind: type) -> float | int | None:
+    value = getattr(info, name, None)
+    return kind(value) if value and value > 0 else None

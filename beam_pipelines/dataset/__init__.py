@@ -1,0 +1,1 @@
+"""The build: plan, write and finish of a data set."""

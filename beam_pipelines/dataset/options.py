@@ -1,0 +1,241 @@
+"""The command line of ``beam_pipelines.build``: options, defaults, what does not fit together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from beam_pipelines.audio.silence import Limits
+from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
+from schemas.common.command import ArgumentParser
+from schemas.common.errors import UsageError
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the build's own options; Beam's are parsed after it."""
+    parser = ArgumentParser(
+        prog="python -m beam_pipelines.build",
+        description="Clean and join the Million Song Dataset, or take audio and tags of your own "
+        "(--manifest), and write a sharded data set.",
+        epilog="All of Beam's options are taken too: --runner (DirectRunner by default, on every "
+        "core), --direct_num_workers, those of your runner. Exit codes: 0 done (rejects are no "
+        "failure), 1 failed, 2 wrong arguments or input.",
+    )
+    _add_inputs(parser.add_argument_group("inputs and output"))
+    _add_format(parser.add_argument_group("what is stored"))
+    _add_split(parser.add_argument_group("shards and split"))
+    _add_tags(parser.add_argument_group("tags"))
+    add_filters(parser.add_argument_group("audio filters (each off at 0)"))
+    return parser
+
+
+def _add_inputs(group) -> None:
+    group.add_argument(
+        "--audio_dir",
+        help="root of the 7digital audio; with --manifest what its paths are relative to, by "
+        "default its own folder",
+    )
+    group.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="a CSV file of your own with the columns path and tags (; or | between them) and, if "
+        "you like, artist and split (train, validation, test), in place of all files of the "
+        "Million Song Dataset",
+    )
+    group.add_argument(
+        "--scan",
+        help="table of beam_pipelines.scan: files whose size and time of change it still has are "
+        "judged by it and not decoded in vain; with --dry_run it stands in for --audio_dir too",
+    )
+    group.add_argument("--msd_summary", help="msd_summary_file.h5")
+    group.add_argument("--lastfm_db", help="lastfm_tags.db")
+    group.add_argument("--mismatches", help="sid_mismatches.txt: tracks that are not trusted")
+    group.add_argument("--duplicates", help="msd_duplicates.txt: copies of a song")
+    group.add_argument("--output", required=True, help="directory of the data set")
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace another data set in --output (deletes only what its manifest names)",
+    )
+    group.add_argument(
+        "--dry_run", action="store_true", help="plan, print the counts and write nothing"
+    )
+
+
+def _add_format(group) -> None:
+    spec = AudioSpec()
+    group.add_argument(
+        "--audio_format",
+        choices=AUDIO_FORMATS,
+        default=WAVEFORM,
+        help="16-bit samples, or float32 frames; a waveform data set trains either front end",
+    )
+    group.add_argument("--sample_rate", type=int, default=spec.sample_rate, help="Hz")
+    group.add_argument("--n_mels", type=int, default=spec.n_mels, help="mel bands")
+    group.add_argument("--n_fft", type=int, default=spec.n_fft, help="samples in an FFT window")
+    group.add_argument(
+        "--hop_length", type=int, default=spec.hop_length, help="samples between frames"
+    )
+    group.add_argument(
+        "--compression",
+        choices=COMPRESSIONS,
+        default=spec.compression,
+        help="power in dB with a floor 80 dB under the clip's maximum, or log10(10000 S + 1)",
+    )
+
+
+def _add_split(group) -> None:
+    group.add_argument(
+        "--num_shards", type=_positive_int, default=100, help="shards of all three parts together"
+    )
+    group.add_argument(
+        "--split",
+        default="artist",
+        help="artist (no artist in two parts), track, or a CSV file with the columns track_id "
+        "and split (train, validation, test); a split in --manifest wins",
+    )
+    group.add_argument(
+        "--split_percent",
+        type=_percent,
+        default="80,10,10",
+        help="shares of train, validation and test, of artists or of tracks",
+    )
+
+
+def _add_tags(group) -> None:
+    group.add_argument(
+        "--tag_cleaning",
+        choices=("lists", "none"),
+        help="merge spellings into the tags of curated lists, or take the tags as they are; "
+        "lists if not said otherwise, none with --manifest",
+    )
+    group.add_argument("--tag_lists", help="directory of tag lists (default: the project's own)")
+    group.add_argument(
+        "--tag_threshold", type=_positive_int, default=2000, help="tracks that a genre must have"
+    )
+    group.add_argument(
+        "--tag_pool_threshold",
+        type=_positive_int,
+        default=10,
+        help="tracks that a spelling must have to be merged into a tag",
+    )
+    group.add_argument(
+        "--val_above",
+        type=float,
+        help="count only (track, tag) pairs whose val is greater than this; every pair by default",
+    )
+    group.add_argument(
+        "--top_tags", type=_positive_int, help="keep the most frequent tags only; all by default"
+    )
+    group.add_argument(
+        "--keep_untagged", action="store_true", help="write tracks without a tag too"
+    )
+
+
+def add_filters(group) -> None:
+    """Add the four audio filters to a parser or a group of one."""
+    group.add_argument(
+        "--min_file_size", type=_not_negative_int, default=0, help="bytes; a file must be larger"
+    )
+    group.add_argument(
+        "--min_effective_length",
+        type=_not_negative,
+        default=0.0,
+        help="s from the first to the last sound, at least",
+    )
+    group.add_argument(
+        "--max_total_silence",
+        type=_not_negative,
+        default=0.0,
+        help="s of silence between sounds in all, at most",
+    )
+    group.add_argument(
+        "--max_silence", type=_not_negative, default=0.0, help="s of one silence, at most"
+    )
+
+
+def audio_spec(args: argparse.Namespace) -> AudioSpec:
+    """The signal front end that the options describe.
+
+    Raises
+    ------
+    UsageError
+        If the values make no front end.
+    """
+    return AudioSpec(args.sample_rate, args.n_mels, args.n_fft, args.hop_length, args.compression)
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    """The four audio filters that the options describe."""
+    return Limits(
+        args.min_file_size, args.min_effective_length, args.max_total_silence, args.max_silence
+    )
+
+
+def check_together(args: argparse.Namespace) -> None:
+    """Look for options that contradict each other; settle those that depend on others.
+
+    Raises
+    ------
+    UsageError
+        Naming them.
+    """
+    if args.manifest:
+        _check_manifest(args)
+        args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
+    for name in () if args.manifest else ("msd_summary", "lastfm_db"):
+        if not getattr(args, name):
+            raise UsageError(f"--{name} is missing (or --manifest, for audio and tags of your own)")
+    args.tag_cleaning = args.tag_cleaning or ("none" if args.manifest else "lists")
+    if not args.audio_dir and not (args.scan and args.dry_run):
+        raise UsageError("--audio_dir is missing (only --scan with --dry_run can do without)")
+    if args.tag_pool_threshold > args.tag_threshold:
+        raise UsageError(
+            f"--tag_pool_threshold {args.tag_pool_threshold} is over --tag_threshold "
+            f"{args.tag_threshold}: a tag would not be in its own pool"
+        )
+    if args.tag_cleaning == "none" and args.tag_lists:
+        raise UsageError("--tag_lists has no meaning with --tag_cleaning none")
+    audio_spec(args)
+
+
+def _check_manifest(args: argparse.Namespace) -> None:
+    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "scan", "val_above")
+    for name in others:
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} has no meaning with --manifest")
+    if args.split not in ("artist", "track"):
+        raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")
+
+
+def _positive_int(text: str) -> int:
+    return _number(text, int, 1)
+
+
+def _not_negative_int(text: str) -> int:
+    return _number(text, int, 0)
+
+
+def _not_negative(text: str) -> float:
+    return _number(text, float, 0)
+
+
+def _number(text: str, kind: type, least: int):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not value >= least:
+        noun = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {noun} of at least {least}")
+    return value
+
+
+def _percent(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(share) for share in text.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 100) > 1e-6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three shares that add up to 100")
+    return shares

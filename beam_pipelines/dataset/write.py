@@ -1,0 +1,270 @@
+"""Write: one element a shard; the worker decodes its songs and commits file and side table.
+
+A shard is finished when it and its side table stand under their final names and
+agree on its size. Both come into being by a rename, the side table last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.metrics import Metrics
+from threadpoolctl import threadpool_limits
+
+from beam_pipelines.audio import decode
+from beam_pipelines.audio.decode import AudioError, Clip
+from beam_pipelines.audio.silence import (
+    Limits,
+    SilenceStats,
+    failed_filter,
+    failure_detail,
+    measure_silence,
+)
+from beam_pipelines.dataset import rules, sharding
+from beam_pipelines.dataset.rules import Candidate
+from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.preflight import check_sight
+from beam_pipelines.scanning.measure import measured_columns
+from schemas.audio_spec import LOG_MEL, AudioSpec
+from schemas.example import encode_example, tfrecord
+from schemas.manifest import PARTS
+from schemas.rejects import Reason, Reject
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteSettings:
+    """What the workers need to know.
+
+    Attributes
+    ----------
+    audio_dir, output, work : str
+        Root of the audio, the data set's directory, its work folder.
+    audio_format : {'waveform', 'log-mel-spectrogram'}
+        What is stored.
+    spec : AudioSpec
+        The signal front end.
+    limits : Limits
+        The audio filters.
+    vocabulary : tuple of str
+        Tags by number.
+    must_see : tuple of str
+        Files that a worker must be able to read before it begins.
+    """
+
+    audio_dir: str
+    output: str
+    work: str
+    audio_format: str
+    spec: AudioSpec
+    limits: Limits
+    vocabulary: tuple[str, ...]
+    must_see: tuple[str, ...]
+
+
+def side_path(work: str, key: str) -> str:
+    """Where a shard's side table lies."""
+    return storage.join(work, f"side-{key}.json")
+
+
+def read_side(output: str, work: str, shard: sharding.Shard) -> dict[str, Any] | None:
+    """The side table of a finished shard, or None where the shard is not finished."""
+    path = side_path(work, shard.key)
+    if not storage.exists(path):
+        return None
+    side = json.loads(storage.read_bytes(path))
+    agrees = storage.size(storage.join(output, shard.name)) == side["bytes"]
+    return side if agrees else None
+
+
+def delete_attempts(output: str) -> None:
+    """Delete what killed attempts at shards left under temporary names."""
+    for part in PARTS:
+        folder = storage.join(output, part)
+        for name in storage.list_names(folder):
+            if ".tfrecord." in name and name.endswith(".tmp"):
+                storage.delete(storage.join(folder, name))
+
+
+class Moments:
+    """Sums of the stored features, per band (a waveform has one), in float64."""
+
+    def __init__(self, bands: int) -> None:
+        self.count, self.total, self.squares = 0, np.zeros(bands), np.zeros(bands)
+
+    def add(self, features: np.ndarray) -> None:
+        """Add float32 [n, bands]."""
+        wide = features.astype(np.float64)
+        self.count += len(wide)
+        self.total += wide.sum(axis=0)
+        self.squares += np.einsum("ij,ij->j", wide, wide)
+
+    def to_json(self) -> dict[str, Any]:
+        """The sums as JSON values."""
+        return {
+            "count": self.count,
+            "total": self.total.tolist(),
+            "squares": self.squares.tolist(),
+        }
+
+
+def describe_track(
+    copy: Candidate,
+    clip: Clip,
+    stats: SilenceStats,
+    probe: decode.Probe,
+    shard: str,
+    vocabulary: Sequence[str],
+) -> dict[str, Any]:
+    """The row of ``tracks.parquet`` of a track that was written."""
+    row = copy._asdict()
+    row.update(measured_columns(clip.duration, clip.channels, clip.rate, stats, probe))
+    row["shard"] = shard
+    row["tags"] = [vocabulary[number] for number in copy.tags]
+    return row
+
+
+class Failure(Exception):
+    """A copy that cannot be written, and why."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+class WriteShard(beam.DoFn):
+    """Decode, filter, resample and write the songs of one shard."""
+
+    def __init__(self, settings: WriteSettings) -> None:
+        self.settings = settings
+
+    def setup(self) -> None:
+        # One thread a clip: a pool inside each worker thread would fight over the cores.
+        self.pool = threadpool_limits(1)
+        silence = np.zeros(self.settings.spec.n_fft, np.float32)
+        if self.settings.audio_format == LOG_MEL:
+            decode.log_mel(silence, self.settings.spec)  # builds the filters once a process
+
+    def teardown(self) -> None:
+        self.pool.restore_original_limits()
+
+    def process(self, shard: dict[str, Any]) -> Iterator[str]:
+        settings, shard = self.settings, sharding.Shard(**shard)
+        check_sight(settings.must_see)
+        if read_side(settings.output, settings.work, shard) is not None:
+            return
+        path = storage.join(settings.output, shard.name)
+        side = _Side(shard.name, settings)
+        storage.make_folder(storage.join(settings.output, shard.part))
+        with storage.replacing(path) as stream:
+            for _, copies in sharding.read_plan(settings.work, shard.key):
+                record = self._first_that_passes(copies, side)
+                if record is not None:
+                    side.count_bytes(record)
+                    stream.write(record)
+        storage.write_bytes(side_path(settings.work, shard.key), side.to_json())
+        Metrics.counter("write", "shards").inc()
+        Metrics.counter("write", "tracks").inc(len(side.tracks))
+        Metrics.counter("write", "rejects").inc(len(side.rejects))
+        yield shard.name
+
+    def _first_that_passes(self, copies: list[Candidate], side: _Side) -> bytes | None:
+        for i, copy in enumerate(copies):
+            try:
+                record = self._record(copy, side)
+            except Failure as failure:
+                side.reject(copy, failure.reason, failure.detail)
+                continue
+            for other in copies[i + 1 :]:
+                side.reject(other, Reason.DUPLICATE_OF, copy.track_id)
+            return record
+        return None
+
+    def _record(self, copy: Candidate, side: _Side) -> bytes:
+        settings = self.settings
+        try:
+            data = storage.read_bytes(storage.join(settings.audio_dir, copy.path))
+        except (OSError, BeamIOError) as error:
+            raise Failure(Reason.UNREADABLE, type(error).__name__) from error
+        try:
+            decode.check_label(copy.path, data)
+            clip = decode.load_clip(data, settings.spec)
+        except AudioError as error:
+            raise Failure(error.reason, error.detail) from error
+        stats = measure_silence(clip.mono, clip.rate)
+        if stats.is_silent:
+            raise Failure(Reason.SILENT, f"{clip.duration:.2f} s without sound")
+        reason = failed_filter(len(data), stats, settings.limits)
+        if reason is not None:
+            raise Failure(reason, failure_detail(reason, stats, settings.limits))
+        if settings.audio_format == LOG_MEL:
+            features = stored = decode.log_mel(clip.samples, settings.spec)
+        else:
+            features, stored = clip.samples[:, np.newaxis], clip.pcm
+        side.moments.add(features)
+        side.tracks.append(
+            describe_track(copy, clip, stats, decode.probe(data), side.shard, settings.vocabulary)
+        )
+        stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
+        multi_hot = np.zeros(len(settings.vocabulary), int)
+        multi_hot[copy.tags] = 1
+        return tfrecord(encode_example(copy.track_id, stored, multi_hot.tolist()))
+
+
+class _Side:
+    """What a shard leaves beside itself."""
+
+    def __init__(self, shard: str, settings: WriteSettings) -> None:
+        self.shard = shard
+        self.tracks: list[dict[str, Any]] = []
+        self.rejects: list[Reject] = []
+        self.bytes, self.digest = 0, hashlib.sha256()
+        self.moments = Moments(settings.spec.n_mels if settings.audio_format == LOG_MEL else 1)
+
+    def reject(self, copy: Candidate, reason: Reason, detail: str) -> None:
+        self.rejects += rules.reject_pair(copy, copy.path, reason, detail)
+
+    def count_bytes(self, record: bytes) -> None:
+        self.bytes += len(record)
+        self.digest.update(record)
+
+    def to_json(self) -> bytes:
+        return json.dumps(
+            {
+                "shard": self.shard,
+                "records": len(self.tracks),
+                "bytes": self.bytes,
+                "sha256": self.digest.hexdigest(),
+                "moments": self.moments.to_json(),
+                "tracks": self.tracks,
+                "rejects": [reject.row() for reject in self.rejects],
+            }
+        ).encode()
+
+
+def write_shards(
+    pipeline: beam.Pipeline, shards: Sequence[sharding.Shard], settings: WriteSettings
+) -> None:
+    """Put the steps of the writing into a pipeline.
+
+    Parameters
+    ----------
+    pipeline : beam.Pipeline
+        Runs when its context ends.
+    shards : sequence of Shard
+        Those that are to be written.
+    settings : WriteSettings
+        What the workers need.
+    """
+    _ = (
+        pipeline
+        | "Shards" >> beam.Create(sharding.describe(shards))
+        | "Spread the shards" >> beam.Reshuffle()
+        | "Decode, filter, write" >> beam.ParDo(WriteShard(settings))
+    )

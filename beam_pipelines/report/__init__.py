@@ -1,0 +1,1 @@
+"""Accounts of a build and its report.html."""

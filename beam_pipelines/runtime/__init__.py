@@ -1,0 +1,1 @@
+"""What runs it all: file systems, runners, locks, progress, work that goes on after a kill."""

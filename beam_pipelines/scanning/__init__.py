@@ -1,0 +1,1 @@
+"""What is measured of an audio file, and the tables of a scan."""

@@ -1,0 +1,1 @@
+"""Where songs, files and tags come from."""

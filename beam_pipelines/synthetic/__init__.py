@@ -1,0 +1,1 @@
+"""A corpus of made music in the real formats."""

@@ -1,0 +1,1 @@
+"""Tags: curated lists, cleaning, queries."""
