@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from beam_pipelines.lastfm_queries import LastFm
+from beam_pipelines.lastfm import LastFm
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress

@@ -6,7 +6,7 @@ import csv
 import numpy as np
 import pytest
 
-from beam_pipelines.lastfm_queries import LastFm, LastFm2Pandas
+from beam_pipelines.lastfm import LastFm, LastFm2Pandas
 from schemas.common.errors import UsageError
 from tests.test_lastfm import make_database
 

@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from beam_pipelines import summary_queries
+from beam_pipelines import summary as door
 from beam_pipelines.million_song.summary_file import METADATA_COLUMNS
-from beam_pipelines.summary_queries import Summary
+from beam_pipelines.summary import Summary
 from schemas.common.errors import UsageError
 
 TITLES = ["Hound Dog", "Été", "Hound Dog", "", "Ação", "x", "y"]
@@ -16,7 +16,7 @@ TITLES = ["Hound Dog", "Été", "Hound Dog", "", "Ação", "x", "y"]
 
 @pytest.fixture(params=[2, 100])
 def summary(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(summary_queries, "_ROWS", request.param)
+    monkeypatch.setattr(door, "_ROWS", request.param)
     kinds = {"track_7digitalid": "i4"}
     metadata = np.zeros(7, dtype=[(n, kinds.get(n, "S1024")) for n in sorted(METADATA_COLUMNS)])
     metadata["track_7digitalid"] = [5, 0, 7, 8, 5, 9, 0]
@@ -28,7 +28,7 @@ def summary(request, tmp_path, monkeypatch):
     years["year"] = [1953, 0, 2001, 0, 0, 0, 1999]
     path = tmp_path / "summary.h5"
     with h5py.File(path, "w") as file:
-        for table, rows in zip(summary_queries.TABLES, (metadata, analysis, years), strict=True):
+        for table, rows in zip(summary.TABLES, (metadata, analysis, years), strict=True):
             file.create_dataset(table, data=rows, chunks=(2,), compression="gzip", shuffle=True)
     return Summary(str(path))
 

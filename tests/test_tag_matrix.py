@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from beam_pipelines.lastfm_queries import LastFm, LastFm2Pandas
+from beam_pipelines.lastfm import LastFm, LastFm2Pandas
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.tag_matrix import Implication, Matrix
 from beam_pipelines.tags.cleaning import clean_table
