@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_lite_model, read_lite_info
-from serving.inputs import find_inputs
-from serving.lite_model import load_lite_signature
+from serving.engine.find_files import find_inputs
+from serving.engine.litert import load_lite_signature
+from serving.output.rows import Wanted, check_output
 from serving.predict import Work, add_row_options, check_row_options
-from serving.rows import Wanted, check_output
 
 SECONDS = 30.0  # of a recording
 

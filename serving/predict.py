@@ -16,11 +16,21 @@ from schemas.audio_spec import LOG_MEL
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
-from serving.inputs import AUDIO_SUFFIXES, Found, find_inputs
-from serving.model import load_signature
-from serving.rows import Wanted, check_output, make_row, open_rows
-from serving.stream import Track
-from serving.tagging import Model, Result, open_track, tag_track
+from serving.engine.batching import (
+    Model,
+    Result,
+    open_track,
+    tag_track,
+)
+from serving.engine.find_files import AUDIO_SUFFIXES, Found, find_inputs
+from serving.engine.saved_model import load_signature
+from serving.engine.track import Track
+from serving.output.rows import (
+    Wanted,
+    check_output,
+    make_row,
+    open_rows,
+)
 
 BEST = 10  # tags of a file that the terminal shows
 
@@ -140,7 +150,7 @@ class Work:
         self.done = self.padded = 0
         self.pictures: Sequence[str] = []
         if options.plot:
-            from serving.plot import picture_paths
+            from serving.output.taggram_plot import picture_paths
 
             self.pictures = picture_paths(options.plot, found.files)
 
@@ -171,7 +181,7 @@ class Work:
     def with_beam(self, beam_options: Any) -> None:
         """Tag the files with Beam and write their rows."""
         from beam_pipelines.runtime.progress import Progress
-        from serving.batch import Job, tag_files
+        from serving.engine.beam_job import Job, tag_files
 
         output = self.options.output
         taggram = self.wanted.taggram or bool(self.pictures)
@@ -200,7 +210,7 @@ class Work:
         if result.error is not None:
             self.reasons[result.error.split(":")[0]] += 1
         elif self.pictures:
-            from serving.plot import draw_taggram
+            from serving.output.taggram_plot import draw_taggram
 
             step = self.info.spec.hop_length if self.info.frontend == LOG_MEL else 1
             seconds = self.info.window * step / self.info.spec.sample_rate
@@ -231,7 +241,7 @@ def decode_ahead(
     Yields
     ------
     str, Track or str
-        The path and what :func:`serving.tagging.open_track` gives.
+        The path and what :func:`serving.engine.batching.open_track` gives.
     """
     left = iter(paths)
 

@@ -18,10 +18,17 @@ from schemas.audio_spec import WAVEFORM
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import ModelInfo, find_saved_model, read_lite_info, read_model_info
-from serving.lite_model import load_lite_signature
-from serving.microphone import SILENCE, Microphone, is_clipped, level, model_audio, open_microphone
-from serving.model import load_signature
-from serving.rows import best_tags
+from serving.engine.litert import load_lite_signature
+from serving.engine.saved_model import load_signature
+from serving.output.rows import best_tags
+from serving.recording.microphone import (
+    SILENCE,
+    Microphone,
+    is_clipped,
+    level,
+    model_audio,
+    open_microphone,
+)
 
 LONGEST = 600  # s; the whole recording is tagged at once
 QUIET = -60.0  # dBFS under which a microphone is most likely muted

@@ -22,9 +22,9 @@ from schemas.saved_model import (
     read_lite_info,
     read_model_info,
 )
-from serving.lite_model import load_lite_signature
-from serving.model import load_signature
-from serving.web_app import MEGABYTE, Limits, make_app
+from serving.engine.litert import load_lite_signature
+from serving.engine.saved_model import load_signature
+from serving.webapp.app import MEGABYTE, Limits, make_app
 
 
 def main(argv: Sequence[str]) -> int:

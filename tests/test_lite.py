@@ -30,8 +30,8 @@ from schemas.saved_model import (
     read_model_info,
 )
 from serving import lite
-from serving.lite_model import load_lite_signature
-from serving.model import load_signature
+from serving.engine.litert import load_lite_signature
+from serving.engine.saved_model import load_signature
 from tests.conftest import ROOT
 from tests.test_export import LABELS, WINDOWS, noise
 from tests.test_models import randomise

@@ -17,8 +17,8 @@ from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import METADATA, ModelInfo
 from serving import predict
-from serving.inputs import find_audio, find_inputs
-from serving.model import load_signature
+from serving.engine.find_files import find_audio, find_inputs
+from serving.engine.saved_model import load_signature
 from tests.conftest import ROOT
 
 SPEC = AudioSpec(sample_rate=8000)

@@ -19,7 +19,8 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
-from serving import batch, predict
+from serving import predict
+from serving.engine import beam_job
 from tests.conftest import ROOT
 from tests.test_export import SPEC, make_tagger
 from trainer.export import export_saved_model
@@ -197,8 +198,8 @@ def test_a_killed_run_does_what_is_missing_and_gives_the_same_bytes(
         read[path] = os.stat(path).st_mtime_ns
         return read_piece(path)
 
-    read_piece = batch.read_piece
-    monkeypatch.setattr(batch, "read_piece", watched)
+    read_piece = beam_job.read_piece
+    monkeypatch.setattr(beam_job, "read_piece", watched)
     assert run("--model", models / LOG_MEL, *common) == 0
     assert kept.items() <= read.items() and len(read) == 34
     assert f"{9 * len(kept):,} files are tagged already" in capsys.readouterr().err

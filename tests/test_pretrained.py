@@ -14,8 +14,8 @@ from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_lite_info, read_model_info
 from serving import lite, predict
-from serving.lite_model import load_lite_signature
-from serving.model import load_signature
+from serving.engine.litert import load_lite_signature
+from serving.engine.saved_model import load_signature
 from tests import numpy_models
 from tests.test_models import outputs
 from trainer.export import export_saved_model

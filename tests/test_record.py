@@ -19,8 +19,9 @@ from beam_pipelines.audio.decode import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import lite_path, read_model_info
-from serving import microphone, record
-from serving.model import load_signature
+from serving import record
+from serving.engine.saved_model import load_signature
+from serving.recording import microphone
 from tests.test_export import LABELS, noise
 
 RATE = 44_100

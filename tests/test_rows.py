@@ -11,8 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.common.errors import UsageError
-from serving.rows import Wanted, best_tags, check_output, make_row, open_rows
-from serving.tagging import Result
+from serving.engine.batching import Result
+from serving.output.rows import (
+    Wanted,
+    best_tags,
+    check_output,
+    make_row,
+    open_rows,
+)
 
 LABELS = ["rock", "drum & bass", 'says "jazz", twice']
 NONE = np.zeros(0, np.float32)

@@ -14,8 +14,8 @@ from beam_pipelines.audio.decode import AudioError, load_clip, log_mel
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
-from serving import stream
-from serving.stream import Spool, load_track, window_starts
+from serving.engine import track as engine_track
+from serving.engine.track import Spool, load_track, window_starts
 from trainer import windows
 
 SPECS = {
@@ -69,8 +69,8 @@ def check(path, model):
 @pytest.mark.parametrize("block", [1000, 4096, 1 << 21])
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_blocks_give_the_windows_of_the_whole_clip(tmp_path, monkeypatch, suffix, block, in_memory):
-    monkeypatch.setattr(stream, "BLOCK", block)
-    monkeypatch.setattr(stream.Spool.__init__, "__defaults__", (in_memory,))
+    monkeypatch.setattr(engine_track, "BLOCK", block)
+    monkeypatch.setattr(engine_track.Spool.__init__, "__defaults__", (in_memory,))
     for rate, channels in ((22050, 1), (8000, 2)):
         path = tmp_path / f"{rate}.{suffix}"
         soundfile.write(path, noise(6.1, rate, channels), rate)
@@ -90,7 +90,7 @@ def test_blocks_give_the_windows_of_the_whole_clip(tmp_path, monkeypatch, suffix
 def test_any_length_block_and_window(tmp_path_factory, n, rate, block, window, name):
     path = tmp_path_factory.getbasetemp() / "any.wav"
     soundfile.write(path, noise(n / rate, rate)[:n] if n > rate else np.full(n, 0.1), rate)
-    before, stream.BLOCK = stream.BLOCK, block
+    before, engine_track.BLOCK = engine_track.BLOCK, block
     try:
         for frontend in (LOG_MEL, WAVEFORM):
             model = info(SPECS[name], frontend, window if frontend == LOG_MEL else window * 50)
@@ -99,7 +99,7 @@ def test_any_length_block_and_window(tmp_path_factory, n, rate, block, window, n
             least = (window - 1) * model.spec.hop_length if frontend == LOG_MEL else window * 50
             assert track.is_short == (samples < least)
     finally:
-        stream.BLOCK = before
+        engine_track.BLOCK = before
 
 
 @given(st.integers(1, 500), st.integers(1, 100))

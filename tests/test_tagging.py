@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import RunError
 from schemas.saved_model import ModelInfo
-from serving.tagging import Collector, answer, batch_size, open_track, pack, tag_track
+from serving.engine.batching import (
+    Collector,
+    answer,
+    batch_size,
+    open_track,
+    pack,
+    tag_track,
+)
 
 SPEC = AudioSpec(sample_rate=1000, n_fft=64, hop_length=32, n_mels=8)
 INFO = ModelInfo(["peak", "mean"], SPEC, WAVEFORM, window=100, model={})
@@ -17,7 +24,7 @@ LOUD = 0.9
 
 
 def model(windows):
-    """A model as serving.model gives one: it fails on what is too loud."""
+    """A model as serving.engine.saved_model gives one: it fails on what is too loud."""
     peak = np.abs(windows).max(axis=1)
     if peak.max() > LOUD:
         raise RunError("too loud")

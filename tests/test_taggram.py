@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.plot import column_edges, draw_taggram, scale_end
-from serving.tagging import Result
+from serving.engine.batching import Result
+from serving.output.taggram_plot import column_edges, draw_taggram, scale_end
 
 HIGHEST, LOWEST = (252, 253, 191), (0, 0, 4)  # ends of matplotlib's magma
 

@@ -14,7 +14,7 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from schemas.saved_model import find_saved_model, read_model_info
-from serving.lite_model import load_lite_signature
+from serving.engine.litert import load_lite_signature
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
 from trainer.bootstrap import draw, intervals, resample

@@ -24,8 +24,9 @@ from beam_pipelines.audio.decode import AudioError, load_clip
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.saved_model import SERVE, TAGGRAM
-from serving import web, web_app
-from serving.model import load_signature
+from serving import web
+from serving.engine.saved_model import load_signature
+from serving.webapp import app
 from tests.conftest import ROOT
 from tests.devtools import open_tab
 
@@ -299,7 +300,7 @@ def test_a_header_that_claims_days_is_not_believed_with_memory(server):
 def test_too_long_without_a_header_that_says_so(server):
     """Foreign bytes before the frames: only decoding tells the length."""
     data = b"\xff\x00" * 3000 + encoded(music(MAX_SECONDS + 1), format="MP3")
-    assert web_app.claimed_seconds(io.BytesIO(data)) == 0
+    assert app.claimed_seconds(io.BytesIO(data)) == 0
     assert server.tag(data) == (413, {"error": TOO_LONG})
     data = b"\xff\x00" * 3000 + encoded(music(MAX_SECONDS - 1), format="MP3")
     assert server.tag(data)[0] == 200
@@ -358,7 +359,7 @@ def test_names_that_the_server_goes_by():
     from starlette.datastructures import Headers
 
     def refused(named, host):
-        return web_app.refused(Headers({"host": named}), host) is not None
+        return app.refused(Headers({"host": named}), host) is not None
 
     assert not refused("music.home:8000", "Music.home")
     assert not refused("192.168.1.7:8000", "0.0.0.0")
@@ -406,7 +407,7 @@ def test_requests_at_the_same_time(server):
 def test_who_goes_away_leaves_the_others_alone(server):
     data = encoded(music())
     head = f"POST /tag HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {len(data)}\r\n"
-    for sent in [data[:1000]] * 2 * web_app.BODIES + [data] * 3:
+    for sent in [data[:1000]] * 2 * app.BODIES + [data] * 3:
         with socket.create_connection(("127.0.0.1", server.port)) as link:
             link.sendall(f"{head}\r\n".encode() + sent)
     assert server.tag(data)[0] == 200
@@ -427,14 +428,14 @@ def test_nothing_is_written_anywhere(server):
 
 
 def test_the_page_is_all_there(server):
-    names = {name for name, _ in web_app.FILES.values()}
-    assert names == {path.name for path in web_app.PAGE.iterdir()}
-    for path, (name, media_type) in web_app.FILES.items():
+    names = {name for name, _ in app.FILES.values()}
+    assert names == {path.name for path in app.PAGE.iterdir()}
+    for path, (name, media_type) in app.FILES.items():
         status, headers, content = server.ask("GET", path)
-        assert (status, content) == (200, (web_app.PAGE / name).read_bytes())
+        assert (status, content) == (200, (app.PAGE / name).read_bytes())
         assert headers["content-type"].split(";")[0] == media_type
         assert "server" not in headers
-        for key, value in web_app.HEADERS.items():
+        for key, value in app.HEADERS.items():
             assert headers[key] == value
         assert not re.search(rb"(?<!xmlns=\")https?://", content)
 

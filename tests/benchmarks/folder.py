@@ -30,10 +30,10 @@ from beam_pipelines.runtime.runners import n_cores
 from schemas.common.command import quiet
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
 from serving import predict
-from serving.inputs import find_audio
-from serving.model import load_signature
-from serving.stream import Track
-from serving.tagging import batch_size, open_track, pack
+from serving.engine.batching import batch_size, open_track, pack
+from serving.engine.find_files import find_audio
+from serving.engine.saved_model import load_signature
+from serving.engine.track import Track
 
 LINKS, HOURS = 10_000, 2
 RATIO = 1.15  # of the parts

@@ -1,4 +1,4 @@
-"""A LiteRT model as the service sees it: like :mod:`serving.model`, without TensorFlow."""
+"""A LiteRT model as the service sees it: like `saved_model.py`, without TensorFlow."""
 
 from __future__ import annotations
 

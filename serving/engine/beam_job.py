@@ -42,8 +42,7 @@ from beam_pipelines.runtime.resumable import (
 from beam_pipelines.runtime.runners import make_pipeline, n_cores
 from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
-from serving.model import load_signature
-from serving.tagging import (
+from serving.engine.batching import (
     Answer,
     Batch,
     Collector,
@@ -54,6 +53,7 @@ from serving.tagging import (
     open_track,
     pack,
 )
+from serving.engine.saved_model import load_signature
 
 _LISTED = pa.schema([("path", pa.binary())])  # a name need not be text
 _NUMBERS = pa.list_(pa.float32())

@@ -12,7 +12,7 @@ from beam_pipelines.audio.decode import AudioError
 from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
-from serving.stream import Track, load_track
+from serving.engine.track import Track, load_track
 
 MODEL_FAILED = "model_failed"  # the one reason that is none of the data's
 _BATCH = 16  # windows; on a CPU more are no faster
@@ -155,7 +155,7 @@ def answer(model: Model, batch: Batch) -> Answer:
     Parameters
     ----------
     model : callable
-        The signature `windows`, from :func:`serving.model.load_signature`.
+        The signature `windows`, from :func:`serving.engine.saved_model.load_signature`.
     batch : Batch
     """
     if batch.windows is None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.common.errors import RunError
-from serving.rows import readable
-from serving.tagging import Result
+from serving.engine.batching import Result
+from serving.output.rows import readable
 
 TAGS = 15  # of a track, the best
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # s between ticks

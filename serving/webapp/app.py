@@ -26,11 +26,11 @@ from beam_pipelines.audio.decode import AudioError
 from schemas.audio_spec import LOG_MEL
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
-from serving.rows import Wanted, make_row
-from serving.stream import TooLongError, load_track
-from serving.tagging import Model, tag_track
+from serving.engine.batching import Model, tag_track
+from serving.engine.track import TooLongError, load_track
+from serving.output.rows import Wanted, make_row
 
-PAGE = pathlib.Path(__file__).parent / "page"
+PAGE = pathlib.Path(__file__).parents[1] / "page"
 FILES = {
     "/": ("index.html", "text/html"),
     "/style.css": ("style.css", "text/css"),
@@ -91,7 +91,7 @@ def make_app(model: Model, info: ModelInfo, limits: Limits, host: str) -> ASGIAp
     Parameters
     ----------
     model : callable
-        The signature `windows`, see :func:`serving.model.load_signature`.
+        The signature `windows`, see :func:`serving.engine.saved_model.load_signature`.
     info : ModelInfo
         What the model is.
     limits : Limits
@@ -236,7 +236,7 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
     file : io.BytesIO
         A whole file.
     model : callable
-        The signature `windows`, see :func:`serving.model.load_signature`.
+        The signature `windows`, see :func:`serving.engine.saved_model.load_signature`.
     info : ModelInfo
         What the model is.
     limits : Limits
@@ -246,7 +246,7 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
     -------
     dict
         JSON values: ``tags``, ``starts`` and ``taggram`` of all tags as in the rows of
-        :func:`serving.rows.make_row`; length of a ``window`` and ``duration`` of the audio
+        :func:`serving.output.rows.make_row`; length of a ``window`` and ``duration`` of the audio
         in s; ``padded``, whether the audio is shorter than a window.
 
     Raises

@@ -1,0 +1,1 @@
+"""A microphone's sound, while it comes in."""

@@ -1,0 +1,1 @@
+"""The page's application: its requests and who may send them."""
