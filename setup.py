@@ -10,7 +10,7 @@ setup(
     packages=find_packages(include=["beam_pipelines*", "schemas*", "serving*", "trainer*"]),
     package_data={
         "beam_pipelines.tags": ["curated/*"],
-        "schemas": ["presets/*.json"],
+        "trainer": ["presets/*.json"],
         "serving": ["page/*"],
     },
     install_requires=[

@@ -28,7 +28,7 @@ INITIALIZERS = ("he_normal", "glorot_uniform", "lecun_normal")
 class Model:
     """The section ``model``: the options that are null are the architecture's own."""
 
-    name: str = keys.text("pons", "the model, one of the registry in trainer.models")
+    name: str = keys.text("pons", "the model, one of the registry in trainer.models.registry")
     frontend: str | None = keys.choice(
         None, AUDIO_FORMATS, "what the model looks at (null: what the data set holds)", True
     )

@@ -52,7 +52,7 @@ def mini(fixtures_dir, tmp_path_factory) -> pathlib.Path:
 def musicnn_package(request) -> pathlib.Path:
     """The package with the published networks, fetched once and then kept in pytest's cache."""
     from schemas.common.errors import RunError
-    from trainer.musicnn_package import download
+    from trainer.models.musicnn_package import download
 
     folder = request.config.cache.mkdir("musicnn")
     if not any(folder.glob("*.whl")):
@@ -80,7 +80,7 @@ def small_models(tmp_path_factory) -> dict[str, pathlib.Path]:
     """Untrained models by front end: SavedModels with LiteRT beside them; not to be changed."""
     from tests.test_export import WINDOWS, shared_tagger
     from trainer.export import export_saved_model
-    from trainer.lite import export_lite
+    from trainer.tagger.litert import export_lite
 
     folder = tmp_path_factory.mktemp("models")
     directories = {frontend: folder / frontend for frontend in WINDOWS}

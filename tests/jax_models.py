@@ -24,7 +24,7 @@ def build(case: str, **options):
     """The model of a case and one with the same weights that also gives the embedding."""
     import keras
 
-    from trainer.models import build_model
+    from trainer.models.registry import build_model
 
     name, frontend, window = CASES[case]
     model = build_model(name, frontend=frontend, window=window, n_mels=96, n_tags=20, **options)

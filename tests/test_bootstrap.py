@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from trainer.bootstrap import difference, draw, interval, intervals, resample, resampled_areas
-from trainer.metrics import comparison_table, report, table
+from trainer.evaluation.bootstrap import (
+    difference,
+    draw,
+    interval,
+    intervals,
+    resample,
+    resampled_areas,
+)
+from trainer.evaluation.metrics import comparison_table, report, table
 
 
 def areas_of(truth, scores):

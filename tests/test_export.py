@@ -18,8 +18,8 @@ from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, read_lite_info, read_model_info
 from tests.test_models import randomise
 from trainer.export import export_saved_model, load_tagger, main
-from trainer.models import build_model
-from trainer.tagger import Tagger
+from trainer.models.registry import build_model
+from trainer.tagger.clip_tagger import Tagger
 
 LABELS = ["rock", "drum & bass", "chanson française"]
 WINDOWS = {LOG_MEL: 40, WAVEFORM: 20_000}

@@ -12,10 +12,10 @@ from tests.datasets import tone_dataset
 from tests.test_loops import STEPS, data, train_tones  # noqa: F401  a fixture
 from tests.test_models import build, randomise
 from trainer import task
-from trainer.fine_tune import freeze, inherited_licence, take_over
-from trainer.models import MODELS
-from trainer.musicnn_package import SPEC
-from trainer.tagger import read_checkpoint
+from trainer.models.musicnn_package import SPEC
+from trainer.models.registry import MODELS
+from trainer.tagger.clip_tagger import read_checkpoint
+from trainer.training.fine_tune import freeze, inherited_licence, take_over
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec, mel_filters
-from trainer.frontend import clip_floor, log_mel
-from trainer.windows import cut_windows, least_samples, pad_clips, window_starts
+from trainer.input.log_mel import clip_floor, log_mel
+from trainer.input.windows import (
+    cut_windows,
+    least_samples,
+    pad_clips,
+    window_starts,
+)
 
 SPECS = {
     "urop2019": AudioSpec(),

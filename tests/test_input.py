@@ -14,9 +14,14 @@ from schemas.common.errors import RunError, UsageError
 from schemas.config import CENTRED, RANDOM, Config, fill, read_config
 from schemas.manifest import read_dataset
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
-from trainer import records
-from trainer.input import part_source, training_batches, whole_tracks, window_start
-from trainer.records import read_tags, read_tracks, shard_tids
+from trainer.input.batches import (
+    part_source,
+    records,
+    training_batches,
+    whole_tracks,
+    window_start,
+)
+from trainer.input.records import read_tags, read_tracks, shard_tids
 
 WINDOW = 2000  # samples: window_seconds=1
 

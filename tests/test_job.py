@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from schemas.config import Config, read_config
-from trainer.assemble import start_at_rates
-from trainer.input import WholeTracks
-from trainer.job import Job, checkpoint_file, clear_job, job_parts
-from trainer.monitor import validate
-from trainer.schedules import learning_rate
+from trainer.input.batches import WholeTracks
+from trainer.job.directory import (
+    Job,
+    checkpoint_file,
+    clear_job,
+    job_parts,
+)
+from trainer.training.assemble import start_at_rates
+from trainer.training.monitor import validate
+from trainer.training.schedules import learning_rate
 
 
 def a_model():

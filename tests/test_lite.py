@@ -37,9 +37,9 @@ from tests.test_export import LABELS, WINDOWS, noise
 from tests.test_models import randomise
 from trainer.export import export_saved_model, load_tagger
 from trainer.export import main as export_main
-from trainer.lite import export_lite
-from trainer.models import build_model
-from trainer.tagger import Tagger
+from trainer.models.registry import build_model
+from trainer.tagger.clip_tagger import Tagger
+from trainer.tagger.litert import export_lite
 
 NEEDED = ("numpy", "soundfile", "soxr", "ai-edge-litert")
 METHODS = {"serving_default": "serve", "taggram": "taggram", "embeddings": "embeddings"}

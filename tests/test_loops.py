@@ -21,18 +21,23 @@ from schemas.common.errors import RunError, UsageError
 from schemas.config import Training, fill, read_config
 from schemas.manifest import read_dataset
 from tests.datasets import tone_dataset
-from trainer import monitor as monitor_module
-from trainer.assemble import fill_options
-from trainer.devices import make_strategy
-from trainer.input import WholeTracks, part_source, training_batches, whole_tracks
-from trainer.job import Job
-from trainer.layers import tag_scores
+from trainer.input.batches import (
+    WholeTracks,
+    part_source,
+    training_batches,
+    whole_tracks,
+)
+from trainer.input.records import read_tags
+from trainer.job.directory import Job
+from trainer.job.state import save_state
 from trainer.loop import train
-from trainer.models import MODELS, Architecture
-from trainer.monitor import Monitor
-from trainer.records import read_tags
-from trainer.resume import save_state
-from trainer.tagger import read_checkpoint
+from trainer.models.layers import tag_scores
+from trainer.models.registry import MODELS, Architecture
+from trainer.tagger.clip_tagger import read_checkpoint
+from trainer.training import monitor as monitor_module
+from trainer.training.assemble import fill_options
+from trainer.training.devices import make_strategy
+from trainer.training.monitor import Monitor
 
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
 STEPS = 5  # an epoch of forty tracks
@@ -393,16 +398,16 @@ TWO_DEVICES = """
     import numpy as np
     from schemas.config import fill, read_config
     from schemas.manifest import read_dataset
-    from trainer.assemble import fill_options
+    from trainer.training.assemble import fill_options
     from trainer.export import export_saved_model, load_tagger
-    from trainer.input import part_source, training_batches, whole_tracks
-    from trainer.job import BEST
+    from trainer.input.batches import part_source, training_batches, whole_tracks
+    from trainer.job.directory import BEST
     from trainer.loop import best_model, train
-    from trainer.monitor import validate
-    from trainer.tagger import config_tagger
+    from trainer.training.monitor import validate
+    from trainer.tagger.clip_tagger import config_tagger
 
     from tests.test_loops import OWN, own
-    from trainer.models import MODELS, Architecture
+    from trainer.models.registry import MODELS, Architecture
 
     data, folder, *settings = sys.argv[1:]
     dataset = read_dataset(data)

@@ -12,10 +12,15 @@ import pytest
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
 from tests import jax_models, numpy_models
-from trainer.layers import Standardise
-from trainer.models import MODELS, Architecture, build_model, model_options
+from trainer.models.layers import Standardise
+from trainer.models.registry import (
+    MODELS,
+    Architecture,
+    build_model,
+    model_options,
+)
 
-MODEL_MODULES = ("models", "layers", "pons", "musicnn")
+MODEL_MODULES = ("registry", "layers", "pons", "musicnn")
 
 
 def build(name="pons", frontend=LOG_MEL, window=40, n_tags=5, **options):
@@ -253,7 +258,7 @@ def test_a_model_without_the_two_names_is_refused(monkeypatch, name):
 
 
 def test_models_are_keras_and_nothing_below_it():
-    sources = [importlib.import_module(f"trainer.{name}").__file__ for name in MODEL_MODULES]
+    sources = [importlib.import_module(f"trainer.models.{name}").__file__ for name in MODEL_MODULES]
     for source in sources:
         with open(source, encoding="utf8") as stream:
             assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", stream.read(), re.M)

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.image import imread
 
 from schemas.common.errors import UsageError
-from trainer.bootstrap import draw, intervals, resample
-from trainer.metrics import report
+from trainer.evaluation.bootstrap import draw, intervals, resample
+from trainer.evaluation.metrics import report
 from trainer.plot import main, names_that_fit, plot_runs, plot_tags, read_epochs
 
 HEAD = "epoch,loss,val_loss,val_macro_roc_auc,val_macro_pr_auc,learning_rate\n"

@@ -11,7 +11,7 @@ from schemas.common.errors import UsageError
 from schemas.config import Config, fill, read_config
 from schemas.manifest import Dataset
 from trainer.config import main, preset_file, preset_names
-from trainer.schedules import Triangular, learning_rate
+from trainer.training.schedules import Triangular, learning_rate
 
 PAPER = AudioSpec(n_fft=512, hop_length=256, compression="log10")
 
@@ -62,7 +62,7 @@ def test_presets_fit_the_data_set_of_their_front_end(tmp_path, name, frontend, b
 
 
 def test_all_presets_are_tested_and_the_names_of_their_parts_exist():
-    from trainer.assemble import fill_options
+    from trainer.training.assemble import fill_options
 
     assert len(preset_names()) == 4
     for name in preset_names():

@@ -20,8 +20,13 @@ from tests import numpy_models
 from tests.test_models import outputs
 from trainer.export import export_saved_model
 from trainer.import_pretrained import build_network, main, network_config
-from trainer.musicnn_package import NETWORKS, SPEC, WINDOW, Package
-from trainer.tagger import config_tagger, read_checkpoint
+from trainer.models.musicnn_package import (
+    NETWORKS,
+    SPEC,
+    WINDOW,
+    Package,
+)
+from trainer.tagger.clip_tagger import config_tagger, read_checkpoint
 
 pytestmark = pytest.mark.pretrained
 

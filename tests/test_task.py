@@ -17,9 +17,9 @@ from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.litert import load_lite_signature
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
-from trainer.bootstrap import draw, intervals, resample
+from trainer.evaluation.bootstrap import draw, intervals, resample
+from trainer.evaluation.scoring import Scored
 from trainer.export import find_checkpoint
-from trainer.scoring import Scored
 
 SPEED = ["examples_per_second", "input_wait"]
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]

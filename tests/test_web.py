@@ -41,8 +41,8 @@ def job(tmp_path_factory):
     """A job directory with a small tagger of random weights."""
     from tests.test_models import randomise
     from trainer.export import export_saved_model
-    from trainer.models import build_model
-    from trainer.tagger import Tagger
+    from trainer.models.registry import build_model
+    from trainer.tagger.clip_tagger import Tagger
 
     options = {"n_filters": 1, "n_dense": 8}
     shape = {"frontend": LOG_MEL, "window": WINDOW, "n_mels": SPEC.n_mels, "n_tags": len(LABELS)}
@@ -463,7 +463,7 @@ def test_bad_options(job, tmp_path):
 
 
 def test_a_lite_model_gives_the_same(server, job, files, tmp_path):
-    from trainer.lite import export_lite
+    from trainer.tagger.litert import export_lite
 
     lite = Server(export_lite(str(job / "export" / "1")), tmp_path)
     data = (files / "clip.flac").read_bytes()

@@ -6,13 +6,12 @@ import json
 import os
 from collections.abc import Sequence
 
-import schemas
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
 from schemas.config import Config, read_config
-from trainer.job import write_text
+from trainer.job.directory import write_text
 
-_PRESETS = os.path.join(os.path.dirname(schemas.__file__), "presets")
+_PRESETS = os.path.join(os.path.dirname(__file__), "presets")
 
 
 def preset_names() -> list[str]:
@@ -78,7 +77,7 @@ def _check_names(config: Config) -> None:
         usual.training.optimizer,
     ):
         import_tensorflow()
-        from trainer.assemble import fill_options
+        from trainer.training.assemble import fill_options
 
         fill_options(config)
 

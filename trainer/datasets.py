@@ -10,8 +10,8 @@ import tensorflow as tf
 from schemas.common.errors import UsageError
 from schemas.config import Config, fill, parse_config
 from schemas.manifest import PARTS, Dataset
-from trainer.input import WholeTracks, training_batches, whole_tracks
-from trainer.records import make_source
+from trainer.input.batches import WholeTracks, training_batches, whole_tracks
+from trainer.input.records import make_source
 
 _WINDOWS_A_BATCH = 32  # of whole tracks
 
@@ -59,8 +59,8 @@ def datasets(
     -------
     tuple
         For each part asked for, or None if its share is 0: for training a
-        tf.data.Dataset of (windows, tags), see :func:`trainer.input.training_batches`;
-        for validation and test :class:`trainer.input.WholeTracks`.
+        tf.data.Dataset of (windows, tags), see :func:`trainer.input.batches.training_batches`;
+        for validation and test :class:`trainer.input.batches.WholeTracks`.
 
     Raises
     ------

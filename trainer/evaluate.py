@@ -14,11 +14,25 @@ from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, Dataset, read_dataset
 from schemas.split_file import parse_split
-from trainer.bootstrap import AREAS, MEANS, RESAMPLES, difference, draw, intervals, resample
-from trainer.job import write_text
-from trainer.metrics import comparison_table, report, table
+from trainer.evaluation.bootstrap import (
+    AREAS,
+    MEANS,
+    RESAMPLES,
+    difference,
+    draw,
+    intervals,
+    resample,
+)
+from trainer.evaluation.metrics import comparison_table, report, table
+from trainer.evaluation.scoring import (
+    Scored,
+    check_fit,
+    find_model,
+    label_columns,
+    score_tracks,
+)
+from trainer.job.directory import write_text
 from trainer.plot import check_file, check_place, plot_tags, save_figure
-from trainer.scoring import Scored, check_fit, find_model, label_columns, score_tracks
 
 
 def parser() -> ArgumentParser:
@@ -138,7 +152,7 @@ def _say_split(file: str, chosen: set[str], scored: Scored) -> dict[str, Any]:
 
 
 def figures(scored: Scored, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """The report of :func:`trainer.metrics.report` with ``intervals``, where asked for."""
+    """What :func:`trainer.evaluation.metrics.report` says; ``intervals`` where asked for."""
     truth, scores = scored.columns(scored.known)
     result = report(truth, scores, scored.known)
     if resamples:

@@ -27,12 +27,12 @@ from schemas.saved_model import (
     lite_path,
     read_model_info,
 )
-from trainer.fine_tune import inherited_licence
-from trainer.job import BEST, CHECKPOINTS, CONFIG
-from trainer.lite import check_lite_place, export_lite
+from trainer.job.directory import BEST, CHECKPOINTS, CONFIG
+from trainer.tagger.litert import check_lite_place, export_lite
+from trainer.training.fine_tune import inherited_licence
 
 if TYPE_CHECKING:  # --help does not wait for TensorFlow
-    from trainer.tagger import Tagger
+    from trainer.tagger.clip_tagger import Tagger
 
 _SUFFIX = ".keras"
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     _check_place(options.output)
     check_lite_place(lite_path(options.output))
     import_tensorflow()
-    from trainer.tagger import config_tagger, read_checkpoint
+    from trainer.tagger.clip_tagger import config_tagger, read_checkpoint
 
     licence = options.licence
     if licence is None:
@@ -157,7 +157,7 @@ def _check_place(directory: str) -> None:
 
 
 class LoadedTagger:
-    """An exported model with the methods of :class:`trainer.tagger.Tagger`.
+    """An exported model with the methods of :class:`trainer.tagger.clip_tagger.Tagger`.
 
     Attributes
     ----------

@@ -13,9 +13,15 @@ from schemas.common.command import ArgumentParser, import_tensorflow, run_comman
 from schemas.common.errors import UsageError
 from schemas.config import Config, Model, TFRecords, Training
 from trainer.export import export_saved_model
-from trainer.job import BEST, CONFIG, EXPORT, checkpoint_file, config_text, write_text
-from trainer.lite import export_lite
-from trainer.musicnn_package import (
+from trainer.job.directory import (
+    BEST,
+    CONFIG,
+    EXPORT,
+    checkpoint_file,
+    config_text,
+    write_text,
+)
+from trainer.models.musicnn_package import (
     NETWORKS,
     PACKAGE,
     SPEC,
@@ -24,6 +30,7 @@ from trainer.musicnn_package import (
     download,
     layer_weights,
 )
+from trainer.tagger.litert import export_lite
 
 if TYPE_CHECKING:  # --help does not wait for TensorFlow
     import keras
@@ -96,7 +103,7 @@ def import_network(network: str, package: Package, directory: str) -> None:
     """
     labels, licence = package.labels(network), package.licence()
     model = build_network(network, package, len(labels))
-    from trainer.tagger import config_tagger
+    from trainer.tagger.clip_tagger import config_tagger
 
     config = network_config(network, labels)
     parent = os.path.dirname(os.path.abspath(directory))
@@ -119,7 +126,7 @@ def import_network(network: str, package: Package, directory: str) -> None:
 
 def network_config(network: str, labels: Sequence[str]) -> Config:
     """The configuration under which a training of ours would have the network's shape."""
-    from trainer.assemble import fill_options
+    from trainer.training.assemble import fill_options
 
     seconds = WINDOW * SPEC.hop_length / SPEC.sample_rate
     facts = {"audio_format": LOG_MEL, **SPEC.to_json(), "vocabulary": list(labels)}
@@ -146,7 +153,7 @@ def build_network(network: str, package: Package, n_tags: int) -> keras.Model:
         If a weight is missing or has another shape.
     """
     import_tensorflow()
-    from trainer.models import build_model
+    from trainer.models.registry import build_model
 
     model = build_model(
         NETWORKS[network], frontend=LOG_MEL, window=WINDOW, n_mels=SPEC.n_mels, n_tags=n_tags

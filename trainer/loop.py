@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from schemas.common.errors import UsageError
 from schemas.config import Config, select_tags
-from trainer.assemble import make_model, make_optimizer, start_at_rates
-from trainer.custom_loop import custom_loop
-from trainer.fine_tune import take_over
-from trainer.fit_loop import fit_loop
-from trainer.input import WholeTracks, window_tracks
-from trainer.job import BEST, Job, checkpoint_file
-from trainer.monitor import Monitor
+from trainer.input.batches import WholeTracks, window_tracks
+from trainer.job.directory import BEST, Job, checkpoint_file
+from trainer.training.assemble import make_model, make_optimizer, start_at_rates
+from trainer.training.custom_loop import custom_loop
+from trainer.training.fine_tune import take_over
+from trainer.training.fit_loop import fit_loop
+from trainer.training.monitor import Monitor
 
 LOOPS = {"fit": fit_loop, "custom": custom_loop}
 
@@ -39,7 +39,7 @@ def train(
     ----------
     train_dataset : tf.data.Dataset or callable
         Batches of windows and tags for all epochs, see
-        :func:`trainer.input.training_batches`; or a function that takes a number of
+        :func:`trainer.input.batches.training_batches`; or a function that takes a number of
         steps and gives the batches after them, where that is quicker than to skip them.
     validation_dataset : WholeTracks or tf.data.Dataset, optional
         The validation tracks, scored after every epoch; of a dataset of windows and tags
@@ -49,11 +49,11 @@ def train(
     strategy : tf.distribute.Strategy
         Where the replicas live.
     job_dir : str
-        Gets what :class:`trainer.job.Job` writes.
+        Gets what :class:`trainer.job.directory.Job` writes.
     rates : np.ndarray [targets], optional
-        Where the scores start, see :func:`trainer.assemble.start_at_rates`.
+        Where the scores start, see :func:`trainer.training.assemble.start_at_rates`.
     initial : keras.Model, optional
-        Whose weights the training starts from, see :func:`trainer.fine_tune.take_over`.
+        Whose weights the training starts from, see :func:`trainer.training.fine_tune.take_over`.
     loop : {'fit', 'custom'}
         ``model.fit`` or a gradient tape.
     resume : bool
@@ -140,7 +140,7 @@ def best_model(config: Config, window: int, n_tags: int, job_dir: str) -> keras.
     ----------
     config : Config
     window, n_tags : int
-        As for :func:`trainer.assemble.make_model`.
+        As for :func:`trainer.training.assemble.make_model`.
     job_dir : str
         Of a training that has ended.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
-from trainer.job import EPOCHS
+from trainer.job.directory import EPOCHS
 
 if TYPE_CHECKING:  # --help does not wait for matplotlib
     from matplotlib.axes import Axes
@@ -191,7 +191,7 @@ def plot_tags(report: dict[str, Any]) -> Figure:
     Parameters
     ----------
     report : dict
-        Of :func:`trainer.metrics.report`; ``intervals`` are drawn where it has them.
+        Of :func:`trainer.evaluation.metrics.report`; ``intervals`` are drawn where it has them.
 
     Returns
     -------

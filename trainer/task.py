@@ -12,15 +12,22 @@ from schemas.common.command import ArgumentParser, import_tensorflow, run_comman
 from schemas.common.errors import UsageError
 from schemas.config import Config, describe, fill, read_config, select_tags
 from schemas.manifest import Dataset, read_dataset
-from trainer.fine_tune import (
+from trainer.job.directory import (
+    CONFIG,
+    EXPORT,
+    METRICS,
+    clear_job,
+    job_parts,
+    lost_file,
+)
+from trainer.tagger.litert import export_lite
+from trainer.training.fine_tune import (
     check_initial,
     inherited_licence,
     initial_settings,
     read_initial,
     take_over,
 )
-from trainer.job import CONFIG, EXPORT, METRICS, clear_job, job_parts, lost_file
-from trainer.lite import export_lite
 
 _WINDOWS_A_BATCH = 32  # of the validation tracks
 _TRACKS_FOR_RATES = 5000  # more would not change where the scores start
@@ -69,7 +76,8 @@ def parser() -> ArgumentParser:
         "--loop",
         choices=("fit", "custom"),
         default="fit",
-        help="model.fit, or the gradient tape of trainer/custom_loop.py; the results are the same",
+        help="model.fit, or the gradient tape of trainer/training/custom_loop.py; the results are "
+        "the same",
     )
     options.add_argument(
         "--gpus", metavar="0,1", help="train on these GPUs only; by default on all, or the CPU"
@@ -157,7 +165,7 @@ def run(
     loop : {'fit', 'custom'}
         See :func:`trainer.loop.train`.
     gpus : str, optional
-        See :func:`trainer.devices.make_strategy`.
+        See :func:`trainer.training.devices.make_strategy`.
     resume : bool
         Go on with the job where it was stopped, if there is one.
 
@@ -170,12 +178,18 @@ def run(
         If a shard cannot be read or the training diverges.
     """
     tf = import_tensorflow()
-    from trainer.assemble import fill_options, make_model
-    from trainer.devices import make_strategy
     from trainer.export import export_saved_model
-    from trainer.input import damage, part_source, read_tags, training_batches, whole_tracks
+    from trainer.input.batches import (
+        damage,
+        part_source,
+        read_tags,
+        training_batches,
+        whole_tracks,
+    )
     from trainer.loop import best_model, train
-    from trainer.tagger import config_tagger
+    from trainer.tagger.clip_tagger import config_tagger
+    from trainer.training.assemble import fill_options, make_model
+    from trainer.training.devices import make_strategy
 
     strategy = make_strategy(gpus)
     config = fill_options(config)

@@ -21,7 +21,7 @@ import statistics
 import sys
 
 from tests.benchmarks.commands import build_corpus, run
-from trainer.musicnn_package import SPEC
+from trainer.models.musicnn_package import SPEC
 
 MARGIN = 0.03  # of the macro ROC-AUC, mean over the seeds
 SAME_CPU = 0.95  # the training from scratch has at least this share

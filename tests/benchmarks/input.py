@@ -25,7 +25,7 @@ from schemas.audio_spec import AudioSpec
 from schemas.config import fill, read_config
 from schemas.manifest import read_dataset
 from tests.datasets import write_dataset
-from trainer.input import part_source, training_batches, window_start
+from trainer.input.batches import part_source, training_batches, window_start
 
 SPEC = AudioSpec()
 SECONDS, SAMPLES = 30, 15 * SPEC.sample_rate
@@ -58,7 +58,7 @@ def write_float_lists(folder: pathlib.Path, rows) -> list[str]:
 
 
 def float_list_batches(paths: list[str], reader: str) -> tf.data.Dataset:
-    """The same steps as :func:`trainer.input.training_batches`, on such records.
+    """The same steps as :func:`trainer.input.batches.training_batches`, on such records.
 
     `reader` is 'sparse', which is how urop2019 parsed the samples, or 'dense', the
     quickest way that TensorFlow has.

@@ -17,9 +17,9 @@ import numpy as np
 from keras import layers
 
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM
-from trainer.layers import Standardise, conv_norm, dense_head
-from trainer.models import build_model
-from trainer.pons import N_BACKEND
+from trainer.models.layers import Standardise, conv_norm, dense_head
+from trainer.models.pons import N_BACKEND
+from trainer.models.registry import build_model
 
 WINDOWS = {WAVEFORM: (240_000,), LOG_MEL: (468, 96)}
 N_TAGS = 50

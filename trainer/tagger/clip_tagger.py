@@ -13,9 +13,14 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.config import Config, select_tags
 from schemas.saved_model import ModelInfo
-from trainer import layers  # noqa: F401  Keras must know our layers to read a checkpoint
-from trainer.frontend import clip_floor, log_mel
-from trainer.windows import cut_windows, least_samples, pad_clips, window_starts
+from trainer.input.log_mel import clip_floor, log_mel
+from trainer.input.windows import (
+    cut_windows,
+    least_samples,
+    pad_clips,
+    window_starts,
+)
+from trainer.models.registry import layers  # noqa: F401  Keras must know our layers to read a checkpoint
 
 _AUDIO = tf.TensorSpec([None, None], tf.float32, name="audio")
 _SPECTROGRAM = tf.TensorSpec([None, None, None], tf.float32, name="spectrogram")
@@ -32,7 +37,7 @@ class Tagger:
     ----------
     model : keras.Model
         Scores of windows, with a layer named "embedding", see
-        :func:`trainer.models.build_model`.
+        :func:`trainer.models.registry.build_model`.
     spec : AudioSpec
         The signal front end.
     frontend : {'waveform', 'log-mel-spectrogram'}

@@ -10,7 +10,7 @@ from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.config import Config, read_config
 from schemas.saved_model import find_saved_model, read_model_info
-from trainer.job import BEST, CONFIG, checkpoint_file
+from trainer.job.directory import BEST, CONFIG, checkpoint_file
 
 if TYPE_CHECKING:  # settings are checked before TensorFlow's long import
     import keras
@@ -89,7 +89,7 @@ def _build_options(spec: AudioSpec, names: list[str]) -> str:
 
 def read_initial(config: Config) -> keras.Model | None:
     """The model whose weights a training starts from; None where it starts from none."""
-    from trainer.tagger import read_checkpoint
+    from trainer.tagger.clip_tagger import read_checkpoint
 
     job_dir = config.training.init_from
     return read_checkpoint(checkpoint_file(job_dir, BEST)) if job_dir else None

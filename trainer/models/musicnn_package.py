@@ -197,7 +197,7 @@ def layer_weights(
     Yields
     ------
     name : str
-        A layer of :mod:`trainer.musicnn`.
+        A layer of :mod:`trainer.models.musicnn`.
     weights : list of np.ndarray, float32
         Kernel and bias, then gamma, beta, mean and variance, as far as it has them, in
         the order that its ``set_weights`` takes.

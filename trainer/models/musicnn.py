@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from keras import layers, ops
 
-from trainer.layers import Timbre, conv_norm, dense_head, tag_scores
+from trainer.models.layers import (
+    Timbre,
+    conv_norm,
+    dense_head,
+    tag_scores,
+)
 
 
 def musicnn(

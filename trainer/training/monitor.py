@@ -16,12 +16,12 @@ import numpy as np
 
 from schemas.common.errors import RunError
 from schemas.config import Training
-from trainer.input import WholeTracks
-from trainer.input_clock import InputClock
-from trainer.job import Job, rank
-from trainer.metrics import report
-from trainer.resume import load_state, save_state
-from trainer.schedules import plateau_rate
+from trainer.evaluation.metrics import report
+from trainer.input.batches import WholeTracks
+from trainer.job.directory import Job, rank
+from trainer.job.state import load_state, save_state
+from trainer.training.input_clock import InputClock
+from trainer.training.schedules import plateau_rate
 
 _SECONDS_A_LINE = 60.0  # of progress, where no terminal shows it all the time
 _SECONDS_A_BAR = 0.5

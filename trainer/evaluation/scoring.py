@@ -19,7 +19,7 @@ from schemas.config import parse_config, read_config
 from schemas.manifest import Dataset
 from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
 from trainer.export import find_checkpoint, load_tagger
-from trainer.job import CONFIG
+from trainer.job.directory import CONFIG
 
 _SECONDS_A_LINE = 60
 
@@ -64,7 +64,7 @@ def find_model(path: str, checkpoint: str | None = None) -> FoundModel:
     file = find_checkpoint(path, checkpoint)
     config = read_config(os.path.join(path, CONFIG))
     import_tensorflow()
-    from trainer.tagger import config_tagger, read_checkpoint
+    from trainer.tagger.clip_tagger import config_tagger, read_checkpoint
 
     tagger = config_tagger(read_checkpoint(file), config)
     return FoundModel(file, tagger.info, lambda: tagger)
@@ -190,7 +190,12 @@ def _tracks(
 ) -> Iterator[tuple[str, str, Any, np.ndarray]]:
     """Part, id, clip (float32 tensor) and targets of each track; says how far it is."""
     tf = import_tensorflow()
-    from trainer.input import Source, damage, read_tracks, to_float
+    from trainer.input.batches import (
+        Source,
+        damage,
+        read_tracks,
+        to_float,
+    )
 
     records = sum(dataset.records(part) for part in parts)
     read, said = 0, time.monotonic()

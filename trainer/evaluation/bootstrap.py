@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from trainer.metrics import MIN_POSITIVES
+from trainer.evaluation.metrics import MIN_POSITIVES
 
 AREAS = ("roc_auc", "pr_auc")
 MEANS = ("macro", "macro_min_positives", "micro")
@@ -53,7 +53,7 @@ def resampled_areas(
     ----------
     truth : np.ndarray, bool [n]
     scores : np.ndarray, float [n]
-        As for :func:`trainer.metrics.roc_auc`.
+        As for :func:`trainer.evaluation.metrics.roc_auc`.
     counts : np.ndarray, int16 [tracks, resamples]
         See :func:`draw`.
     tracks : np.ndarray, int [n], optional
@@ -105,7 +105,7 @@ def _sums(counts: np.ndarray) -> np.ndarray:
 
 
 def resample(truth: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """What :func:`trainer.metrics.report` says, in every resample.
+    """What :func:`trainer.evaluation.metrics.report` says, in every resample.
 
     Parameters
     ----------

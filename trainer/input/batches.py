@@ -20,7 +20,7 @@ from schemas.audio_spec import WAVEFORM
 from schemas.common.errors import RunError
 from schemas.config import CENTRED, Config, Training
 from schemas.manifest import Dataset
-from trainer.records import (
+from trainer.input.records import (
     Source,
     decode_clip,
     make_source,
@@ -32,7 +32,7 @@ from trainer.records import (
     stored_length,
     to_float,
 )
-from trainer.windows import cut_windows
+from trainer.input.windows import cut_windows
 
 
 def part_source(dataset: Dataset, part: str, config: Config) -> Source:
@@ -43,7 +43,7 @@ def part_source(dataset: Dataset, part: str, config: Config) -> Source:
     Raises
     ------
     UsageError, RunError
-        As :func:`trainer.records.make_source` does.
+        As :func:`trainer.input.records.make_source` does.
     """
     return make_source(dataset, dataset.shards(part), config, dataset.records(part))
 
@@ -61,7 +61,7 @@ def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.
     """Shuffled batches of one window a track, for all epochs.
 
     A clip of exactly one window is taken whole, a shorter one is padded at its end as
-    evaluation and service do (see :func:`trainer.windows.pad_clips`); where a window
+    evaluation and service do (see :func:`trainer.input.windows.pad_clips`); where a window
     lies in a longer one, :func:`window_start` says. Windows are drawn before they are
     shuffled, so that the buffer holds windows and not clips. What is left of an epoch
     after its last whole batch is dropped; the next epoch's order leaves out others.
@@ -235,7 +235,7 @@ class WholeTracks:
 
 
 def whole_tracks(source: Source, batch_size: int) -> WholeTracks:
-    """All windows of each track, as :func:`trainer.windows.cut_windows` cuts them.
+    """All windows of each track, as :func:`trainer.input.windows.cut_windows` cuts them.
 
     Parameters
     ----------

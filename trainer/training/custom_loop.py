@@ -1,6 +1,6 @@
 """Training step by step with a gradient tape: the loop to change for research.
 
-The same configuration, seed and data give the losses of :mod:`trainer.fit_loop`.
+The same configuration, seed and data give the losses of :mod:`trainer.training.fit_loop`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer.monitor import Monitor
+from trainer.training.monitor import Monitor
 
 
 def custom_loop(

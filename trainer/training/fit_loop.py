@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer.monitor import Monitor
+from trainer.training.monitor import Monitor
 
 
 def fit_loop(

@@ -140,7 +140,7 @@ def _areas(roc: float, pr: float) -> dict[str, float | None]:
 def table(report: dict[str, Any]) -> str:
     """A report as lines for the terminal, the tags from the most frequent.
 
-    Where it has ``intervals`` (of :mod:`trainer.bootstrap`), they stand beside the areas.
+    Where it has ``intervals`` (of `bootstrap.py`), they stand beside the areas.
     """
     known = report.get("intervals")
     limits = known or {"per_tag": {}}

@@ -15,7 +15,12 @@ from __future__ import annotations
 
 from keras import layers, ops
 
-from trainer.layers import Standardise, Timbre, conv_norm, dense_head
+from trainer.models.layers import (
+    Standardise,
+    Timbre,
+    conv_norm,
+    dense_head,
+)
 
 N_BACKEND = 512  # filters of each back-end convolution
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from schemas.common.errors import UsageError
 from schemas.config import Config, Training
-from trainer.fine_tune import freeze
-from trainer.models import MODELS, build_model, model_options
-from trainer.schedules import learning_rate
+from trainer.models.registry import MODELS, build_model, model_options
+from trainer.training.fine_tune import freeze
+from trainer.training.schedules import learning_rate
 
 
 def fill_options(config: Config) -> Config:

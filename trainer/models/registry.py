@@ -11,8 +11,8 @@ import keras
 
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
-from trainer.musicnn import musicnn, vgg
-from trainer.pons import pons
+from trainer.models.musicnn import musicnn, vgg
+from trainer.models.pons import pons
 
 
 @dataclasses.dataclass(frozen=True)

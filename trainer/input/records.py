@@ -14,8 +14,8 @@ from schemas.common.errors import RunError, UsageError
 from schemas.config import Config, select_tags
 from schemas.example import AUDIO, TAGS, TID, read_tids
 from schemas.manifest import Dataset
-from trainer.frontend import clip_floor, log_mel
-from trainer.windows import least_samples, pad_clips
+from trainer.input.log_mel import clip_floor, log_mel
+from trainer.input.windows import least_samples, pad_clips
 
 _FULL_SCALE = 32768.0
 _FEW_CORES = 2

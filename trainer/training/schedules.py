@@ -56,7 +56,7 @@ def plateau_rate(training: Training, ranks: Sequence[tuple[int, float]]) -> floa
         Each time that ``plateau_patience`` epochs bring nothing better than the best so
         far, the rate is multiplied by ``plateau_factor``.
     ranks : sequence
-        How good the epochs were, higher is better; see :func:`trainer.job.rank`.
+        How good the epochs were, higher is better; see :func:`trainer.job.directory.rank`.
     """
     rate, waited = float(training.learning_rate), 0
     for epoch, rank in enumerate(ranks):

@@ -71,7 +71,7 @@ def pad_clips(clips: tf.Tensor, length: int, value: tf.Tensor | float = 0.0) -> 
     """Lengthen clips at their end to at least `length`.
 
     Audio is padded with zeros before the front end. A stored spectrogram is padded
-    with :func:`trainer.frontend.clip_floor`, which is what those zeros come to: the
+    with :func:`trainer.input.log_mel.clip_floor`, which is what those zeros come to: the
     two differ only in the frames that look over the end of the clip, at most
     ``n_fft / (2 hop_length)`` of them.
 

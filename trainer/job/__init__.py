@@ -1,0 +1,1 @@
+"""A job directory and the state of a training in it."""

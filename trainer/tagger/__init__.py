@@ -1,0 +1,1 @@
+"""A network with its front end: clip in, tags out; as SavedModel and LiteRT."""

@@ -1,0 +1,1 @@
+"""Loops, schedules, devices and what watches over them."""
