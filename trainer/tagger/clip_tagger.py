@@ -20,7 +20,7 @@ from trainer.input.windows import (
     pad_clips,
     window_starts,
 )
-from trainer.models.registry import layers  # noqa: F401  Keras must know our layers to read a checkpoint
+from trainer.models import layers  # noqa: F401  Keras must know our layers to read a checkpoint
 
 _AUDIO = tf.TensorSpec([None, None], tf.float32, name="audio")
 _SPECTROGRAM = tf.TensorSpec([None, None, None], tf.float32, name="spectrogram")
