@@ -24,6 +24,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from beam_pipelines.audio import filters
 from beam_pipelines.dataset import (
     claim,
     join,
@@ -37,13 +38,9 @@ from beam_pipelines.report.accounts import count_stages, format_counts
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
-from beam_pipelines.runtime.runners import (
-    make_pipeline,
-    n_cores,
-    parse_options,
-    row_options,
-)
+from beam_pipelines.runtime.runners import make_pipeline, parse_options, row_options
 from schemas.common.command import run_command
+from schemas.common.cores import n_cores
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, Dataset
 from schemas.rejects import Stage
@@ -201,7 +198,7 @@ def write_missing(
         work=work,
         audio_format=args.audio_format,
         spec=options.audio_spec(args),
-        limits=options.limits(args),
+        limits=filters.limits(args),
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
     )

@@ -24,8 +24,8 @@ import soundfile
 from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.audio.silence import Limits
-from beam_pipelines.dataset import options
+from beam_pipelines.audio import filters
+from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import check_sight, first_seen
 from beam_pipelines.runtime.progress import Progress
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     check_suffix(args.output, "--output")
     if storage.is_local(args.output) and os.path.isdir(args.output):
         raise UsageError(f"--output: {args.output} is a directory, not a file")
-    limits = options.limits(args)
+    limits = filters.limits(args)
     with Progress("list the audio files"):
         listing = list_audio(args.audio_dir)
     with work_folder(args.output) as work:
@@ -92,7 +92,7 @@ def _build_parser() -> ArgumentParser:
         help="the table, FILE.parquet or FILE.csv; the rejects go to FILE.rejects.parquet or "
         ".csv. Tables that are there are replaced",
     )
-    options.add_filters(parser.add_argument_group("audio filters (each off at 0)"))
+    filters.add_filters(parser.add_argument_group("audio filters (each off at 0)"))
     return parser
 
 

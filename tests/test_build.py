@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_pipelines import build, scan
-from beam_pipelines.audio.decode import load_clip, log_mel
+from beam_pipelines.audio.decode import load_clip
+from beam_pipelines.audio.spectrogram import log_mel
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.conftest import ROOT

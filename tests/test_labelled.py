@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines import build
-from beam_pipelines.audio.silence import Limits
+from beam_pipelines.audio.filters import Limits
 from beam_pipelines.dataset import rules
 from beam_pipelines.dataset.inputs import judge_files
 from beam_pipelines.sources import labelled

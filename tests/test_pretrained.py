@@ -9,7 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from beam_pipelines.audio.decode import load_clip, log_mel
+from beam_pipelines.audio.decode import load_clip
+from beam_pipelines.audio.spectrogram import log_mel
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_lite_info, read_model_info

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from beam_pipelines import scan
-from beam_pipelines.audio.silence import Limits
+from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import runners, storage
 from beam_pipelines.runtime.resumable import cut, work_folder
 from beam_pipelines.scanning.scan_table import read_scan, rejects_path, write_scan

@@ -11,6 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pipeline import PipelineVisitor
 
 from beam_pipelines import build
+from beam_pipelines.audio import filters
 from beam_pipelines.dataset import options, sharding, write
 from beam_pipelines.runtime import preflight, runners
 from schemas.audio_spec import WAVEFORM, AudioSpec
@@ -129,7 +130,7 @@ def test_a_build_whose_workers_do_not_see_the_plan_writes_nothing(tmp_path, capf
         work=str(tmp_path / "out" / "_work"),
         audio_format=WAVEFORM,
         spec=AudioSpec(),
-        limits=options.limits(options.build_parser().parse_args([*["--output", "x"]])),
+        limits=filters.limits(options.build_parser().parse_args([*["--output", "x"]])),
         vocabulary=("rock",),
         must_see=(str(tmp_path / "out" / "_work" / "plan.json"),),
     )

@@ -1,4 +1,4 @@
-"""From a file's bytes to samples and spectrograms.
+"""From the bytes of a file to samples.
 
 Pure functions on bytes and arrays; neither Beam nor TensorFlow is imported, and of the rest
 only NumPy, soundfile and soxr are needed, so that the lite player can afford it.
@@ -18,17 +18,12 @@ import soundfile
 import soxr
 
 from beam_pipelines.audio.mpeg import intact_frames
-from schemas.audio_spec import AudioSpec, mel_filters
+from schemas.audio_spec import AudioSpec
 from schemas.rejects import Reason
 
 PCM_FULL_SCALE = 32768
 _SAMPLE_RATES = range(1000, 1_000_001)
 _LARGEST_SAMPLE = 1e6
-_FRAMES_AT_ONCE = 512
-
-
-# How files of the formats begin that can be told from an MP3, which can begin with anything.
-_MAGIC = {b"RIFF": ".wav", b"RF64": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
 
 
 class AudioError(Exception):
@@ -81,24 +76,6 @@ class Clip:
     def duration(self) -> float:
         """Length of what was decoded in s."""
         return len(self.mono) / self.rate
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """What a file's headers say; None where they say nothing.
-
-    Attributes
-    ----------
-    duration : float or None
-        Length in s. May come from a LAME header, which outlives a truncation.
-    channels, sample_rate, bit_rate : int or None
-        Channels, Hz and bit/s.
-    """
-
-    duration: float | None = None
-    channels: int | None = None
-    sample_rate: int | None = None
-    bit_rate: int | None = None
 
 
 def decode(data: bytes) -> tuple[np.ndarray, int]:
@@ -194,21 +171,6 @@ def decode_blocks(file: BinaryIO | int, size: int) -> Iterator[tuple[np.ndarray,
             yield samples, rate
 
 
-def check_label(name: str, data: bytes) -> None:
-    """See that a file begins as its suffix says.
-
-    A WAV file under an MP3's name is most likely not the clip that its name promises.
-
-    Raises
-    ------
-    AudioError
-        MISLABELLED.
-    """
-    suffix = _MAGIC.get(data[:4])
-    if suffix is not None and not name.lower().endswith(suffix):
-        raise AudioError(Reason.MISLABELLED, f"it is a {suffix} file")
-
-
 def to_mono(samples: np.ndarray) -> np.ndarray:
     """Mean of the channels.
 
@@ -292,101 +254,3 @@ def load_clip(data: bytes, spec: AudioSpec) -> Clip:
     if not len(pcm):
         raise AudioError(Reason.NO_SAMPLES, f"{len(mono)} samples at {rate} Hz")
     return Clip(pcm, mono, rate, samples.shape[1])
-
-
-def log_mel(samples: np.ndarray, spec: AudioSpec) -> np.ndarray:
-    """Log-mel spectrogram of a whole clip.
-
-    Parameters
-    ----------
-    samples : np.ndarray, float32 [n]
-        At the spec's rate, full scale 1.
-    spec : AudioSpec
-
-    Returns
-    -------
-    np.ndarray, float32 [1 + n // hop_length, n_mels]
-        dB re 1 with a floor under the clip's maximum, or log10(10000 S + 1).
-    """
-    n_frames = spec.n_frames(len(samples))
-    padded = np.zeros((n_frames - 1) * spec.hop_length + spec.n_fft, np.float32)
-    half = spec.n_fft // 2
-    padded[half : half + len(samples)] = samples[: len(padded) - half]
-    levels = mel_levels(padded, spec)
-    if spec.compression == "log10":
-        return levels
-    return np.maximum(levels, levels.max() - np.float32(spec.top_db))
-
-
-def mel_levels(signal: np.ndarray, spec: AudioSpec) -> np.ndarray:
-    """Log-mel frames of a piece of a signal, without the floor under a clip's maximum.
-
-    Parameters
-    ----------
-    signal : np.ndarray, float32 [n_fft + n * hop_length]
-        At the spec's rate; the first frame looks at its first `n_fft` samples.
-    spec : AudioSpec
-
-    Returns
-    -------
-    np.ndarray, float32 [n + 1, n_mels]
-        dB re 1, or log10(10000 S + 1).
-    """
-    rfft = _rfft()
-    filters = mel_filters(spec).T
-    window = _hann(spec.n_fft)
-    frames = np.lib.stride_tricks.sliding_window_view(signal, spec.n_fft)[:: spec.hop_length]
-    mel = np.empty((len(frames), spec.n_mels), np.float32)
-    for begin in range(0, len(frames), _FRAMES_AT_ONCE):  # small enough for the cache
-        end = begin + _FRAMES_AT_ONCE
-        spectrum = rfft(frames[begin:end] * window)
-        mel[begin:end] = (spectrum.real**2 + spectrum.imag**2) @ filters
-    if spec.compression == "log10":
-        return np.log10(np.float32(10000) * mel + np.float32(1))
-    return np.float32(10) * np.log10(np.maximum(mel, np.float32(spec.amin)))
-
-
-def _rfft():
-    """SciPy's transform takes a third of the time; the lite player does without SciPy."""
-    try:
-        from scipy.fft import rfft
-    except ImportError:
-        from numpy.fft import rfft
-    return rfft
-
-
-def _hann(n: int) -> np.ndarray:
-    """Periodic Hann window; scipy.signal has one, but takes most of a second to import."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
-
-
-def probe(data: bytes) -> Probe:
-    """Duration, channels and rates as the file's headers give them (mutagen).
-
-    Parameters
-    ----------
-    data : bytes
-        A whole file.
-
-    Returns
-    -------
-    Probe
-        All None where mutagen knows no such file; never raises.
-    """
-    import mutagen  # here, as the lite player has none
-
-    try:
-        info = mutagen.File(io.BytesIO(data)).info
-        return Probe(
-            duration=_positive(info, "length", float),
-            channels=_positive(info, "channels", int),
-            sample_rate=_positive(info, "sample_rate", int),
-            bit_rate=_positive(info, "bitrate", int),
-        )
-    except Exception:  # mutagen lets parsers' errors of every kind through
-        return Probe()
-
-
-def _positive(info, name: str, kind: type) -> float | int | None:
-    value = getattr(info, name, None)
-    return kind(value) if value and value > 0 else None

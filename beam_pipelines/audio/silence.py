@@ -6,8 +6,6 @@ import dataclasses
 
 import numpy as np
 
-from schemas.rejects import Reason
-
 # What rounding to the stored 16 bits, or dither, leaves of nothing is under one step
 # (-90.3 dBFS). Digital silence and antiphase stereo decode to 0; a clip at -70 dB under a
 # normal one has frames of -86 dBFS, and is quiet but not silent.
@@ -50,28 +48,6 @@ class SilenceStats:
     silence_percentage: float
     silence_detail: tuple[tuple[float, float], ...]
     is_silent: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """The four audio filters; each is off at 0.
-
-    Attributes
-    ----------
-    min_file_size : int
-        Bytes; a file must be larger.
-    min_effective_length : float
-        Shortest ``effective_clip_length`` in s, inclusive.
-    max_total_silence : float
-        Longest ``mid_silence_length`` in s, inclusive.
-    max_silence : float
-        Longest ``max_silence_length`` in s, inclusive.
-    """
-
-    min_file_size: int = 0
-    min_effective_length: float = 0.0
-    max_total_silence: float = 0.0
-    max_silence: float = 0.0
 
 
 def measure_silence(mono: np.ndarray, rate: int) -> SilenceStats:
@@ -136,43 +112,3 @@ def _frame_energy(mono: np.ndarray) -> np.ndarray:
         blocks[2 + whole] = np.dot(mono[whole * _HOP :], mono[whole * _HOP :])
     sums = blocks[:-3] + blocks[1:-2] + blocks[2:-1] + blocks[3:]
     return sums[: 1 + whole]
-
-
-def failed_filter(size: int, stats: SilenceStats | None, limits: Limits) -> Reason | None:
-    """The first of the four filters that a file does not pass.
-
-    Parameters
-    ----------
-    size : int
-        Bytes.
-    stats : SilenceStats or None
-        None judges the size alone, before the file is decoded.
-    limits : Limits
-
-    Returns
-    -------
-    Reason or None
-        TOO_SMALL, EFFECTIVE_LENGTH, TOTAL_SILENCE, MAX_SILENCE; None for a file to keep.
-    """
-    if limits.min_file_size and size <= limits.min_file_size:
-        return Reason.TOO_SMALL
-    if stats is None:
-        return None
-    if limits.min_effective_length and stats.effective_clip_length < limits.min_effective_length:
-        return Reason.EFFECTIVE_LENGTH
-    if limits.max_total_silence and stats.mid_silence_length > limits.max_total_silence:
-        return Reason.TOTAL_SILENCE
-    if limits.max_silence and stats.max_silence_length > limits.max_silence:
-        return Reason.MAX_SILENCE
-    return None
-
-
-def failure_detail(reason: Reason, stats: SilenceStats | None, limits: Limits) -> str:
-    """What :func:`failed_filter` measured, and the limit, in words for the rejects."""
-    if reason is Reason.EFFECTIVE_LENGTH:
-        return f"{stats.effective_clip_length:.3f} s, under {limits.min_effective_length} s"
-    if reason is Reason.TOTAL_SILENCE:
-        return f"{stats.mid_silence_length:.3f} s, over {limits.max_total_silence} s"
-    if reason is Reason.MAX_SILENCE:
-        return f"{stats.max_silence_length:.3f} s, over {limits.max_silence} s"
-    return f"not over {limits.min_file_size} bytes"

@@ -17,13 +17,10 @@ from typing import Any
 import pyarrow as pa
 import soundfile
 
-from beam_pipelines.audio.silence import (
-    Limits,
-    SilenceStats,
-    failed_filter,
-    failure_detail,
-)
-from beam_pipelines.dataset import join, options, rules
+from beam_pipelines.audio import filters
+from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
+from beam_pipelines.audio.silence import SilenceStats
+from beam_pipelines.dataset import join, rules
 from beam_pipelines.million_song import lastfm_db, summary_file
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.runtime import storage
@@ -109,7 +106,7 @@ class Inputs:
 
     def to_join(self, args: argparse.Namespace, work: str) -> join.JoinInputs:
         """What the join reads; puts the listing into the work folder."""
-        judged = judge_files(self.listing, self.scan, options.limits(args))
+        judged = judge_files(self.listing, self.scan, filters.limits(args))
         listing = storage.join(work, "listing.parquet")
         if self.labelled:
             tags = labelled.popularity(self.labelled)

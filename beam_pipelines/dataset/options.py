@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from beam_pipelines.audio.silence import Limits
+from beam_pipelines.audio.filters import add_filters
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
+from schemas.common.arguments import percent, positive_int
 from schemas.common.command import ArgumentParser
 from schemas.common.errors import UsageError
 
@@ -86,7 +87,7 @@ def _add_format(group) -> None:
 
 def _add_split(group) -> None:
     group.add_argument(
-        "--num_shards", type=_positive_int, default=100, help="shards of all three parts together"
+        "--num_shards", type=positive_int, default=100, help="shards of all three parts together"
     )
     group.add_argument(
         "--split",
@@ -96,7 +97,7 @@ def _add_split(group) -> None:
     )
     group.add_argument(
         "--split_percent",
-        type=_percent,
+        type=percent,
         default="80,10,10",
         help="shares of train, validation and test, of artists or of tracks",
     )
@@ -111,11 +112,11 @@ def _add_tags(group) -> None:
     )
     group.add_argument("--tag_lists", help="directory of tag lists (default: the project's own)")
     group.add_argument(
-        "--tag_threshold", type=_positive_int, default=2000, help="tracks that a genre must have"
+        "--tag_threshold", type=positive_int, default=2000, help="tracks that a genre must have"
     )
     group.add_argument(
         "--tag_pool_threshold",
-        type=_positive_int,
+        type=positive_int,
         default=10,
         help="tracks that a spelling must have to be merged into a tag",
     )
@@ -125,32 +126,10 @@ def _add_tags(group) -> None:
         help="count only (track, tag) pairs whose val is greater than this; every pair by default",
     )
     group.add_argument(
-        "--top_tags", type=_positive_int, help="keep the most frequent tags only; all by default"
+        "--top_tags", type=positive_int, help="keep the most frequent tags only; all by default"
     )
     group.add_argument(
         "--keep_untagged", action="store_true", help="write tracks without a tag too"
-    )
-
-
-def add_filters(group) -> None:
-    """Add the four audio filters to a parser or a group of one."""
-    group.add_argument(
-        "--min_file_size", type=_not_negative_int, default=0, help="bytes; a file must be larger"
-    )
-    group.add_argument(
-        "--min_effective_length",
-        type=_not_negative,
-        default=0.0,
-        help="s from the first to the last sound, at least",
-    )
-    group.add_argument(
-        "--max_total_silence",
-        type=_not_negative,
-        default=0.0,
-        help="s of silence between sounds in all, at most",
-    )
-    group.add_argument(
-        "--max_silence", type=_not_negative, default=0.0, help="s of one silence, at most"
     )
 
 
@@ -163,13 +142,6 @@ def audio_spec(args: argparse.Namespace) -> AudioSpec:
         If the values make no front end.
     """
     return AudioSpec(args.sample_rate, args.n_mels, args.n_fft, args.hop_length, args.compression)
-
-
-def limits(args: argparse.Namespace) -> Limits:
-    """The four audio filters that the options describe."""
-    return Limits(
-        args.min_file_size, args.min_effective_length, args.max_total_silence, args.max_silence
-    )
 
 
 def check_together(args: argparse.Namespace) -> None:
@@ -206,36 +178,3 @@ def _check_manifest(args: argparse.Namespace) -> None:
             raise UsageError(f"--{name} has no meaning with --manifest")
     if args.split not in ("artist", "track"):
         raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")
-
-
-def _positive_int(text: str) -> int:
-    return _number(text, int, 1)
-
-
-def _not_negative_int(text: str) -> int:
-    return _number(text, int, 0)
-
-
-def _not_negative(text: str) -> float:
-    return _number(text, float, 0)
-
-
-def _number(text: str, kind: type, least: int):
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not value >= least:
-        noun = "a whole number" if kind is int else "a number"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {noun} of at least {least}")
-    return value
-
-
-def _percent(text: str) -> tuple[float, ...]:
-    try:
-        shares = tuple(float(share) for share in text.split(","))
-    except ValueError:
-        shares = ()
-    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 100) > 1e-6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not three shares that add up to 100")
-    return shares

@@ -18,15 +18,10 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.metrics import Metrics
 from threadpoolctl import threadpool_limits
 
-from beam_pipelines.audio import decode
+from beam_pipelines.audio import decode, headers, spectrogram
 from beam_pipelines.audio.decode import AudioError, Clip
-from beam_pipelines.audio.silence import (
-    Limits,
-    SilenceStats,
-    failed_filter,
-    failure_detail,
-    measure_silence,
-)
+from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
+from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.dataset import rules, sharding
 from beam_pipelines.dataset.rules import Candidate
 from beam_pipelines.runtime import storage
@@ -118,7 +113,7 @@ def describe_track(
     copy: Candidate,
     clip: Clip,
     stats: SilenceStats,
-    probe: decode.Probe,
+    probe: headers.Probe,
     shard: str,
     vocabulary: Sequence[str],
 ) -> dict[str, Any]:
@@ -149,7 +144,7 @@ class WriteShard(beam.DoFn):
         self.pool = threadpool_limits(1)
         silence = np.zeros(self.settings.spec.n_fft, np.float32)
         if self.settings.audio_format == LOG_MEL:
-            decode.log_mel(silence, self.settings.spec)  # builds the filters once a process
+            spectrogram.log_mel(silence, self.settings.spec)  # builds the filters once a process
 
     def teardown(self) -> None:
         self.pool.restore_original_limits()
@@ -193,7 +188,7 @@ class WriteShard(beam.DoFn):
         except (OSError, BeamIOError) as error:
             raise Failure(Reason.UNREADABLE, type(error).__name__) from error
         try:
-            decode.check_label(copy.path, data)
+            headers.check_label(copy.path, data)
             clip = decode.load_clip(data, settings.spec)
         except AudioError as error:
             raise Failure(error.reason, error.detail) from error
@@ -204,12 +199,12 @@ class WriteShard(beam.DoFn):
         if reason is not None:
             raise Failure(reason, failure_detail(reason, stats, settings.limits))
         if settings.audio_format == LOG_MEL:
-            features = stored = decode.log_mel(clip.samples, settings.spec)
+            features = stored = spectrogram.log_mel(clip.samples, settings.spec)
         else:
             features, stored = clip.samples[:, np.newaxis], clip.pcm
         side.moments.add(features)
         side.tracks.append(
-            describe_track(copy, clip, stats, decode.probe(data), side.shard, settings.vocabulary)
+            describe_track(copy, clip, stats, headers.probe(data), side.shard, settings.vocabulary)
         )
         stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
         multi_hot = np.zeros(len(settings.vocabulary), int)

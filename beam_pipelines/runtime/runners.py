@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from apache_beam.runners.worker import sdk_worker
 from beam_pipelines.runtime import flink_options
 from beam_pipelines.runtime.preflight import find_refusal
 from schemas.common.command import ArgumentParser
+from schemas.common.cores import n_cores
 from schemas.common.errors import RunError, UsageError
 
 _LOCAL = {"directrunner", "fnapirunner"}
@@ -179,10 +179,3 @@ def _cause(error: Exception) -> str:
     """The last line of what Beam says: the worker's own error and the step it was in."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip().removeprefix("RuntimeError: ") if lines else type(error).__name__
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

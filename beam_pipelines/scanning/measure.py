@@ -7,21 +7,10 @@ from typing import Any
 
 from apache_beam.io.filesystem import BeamIOError
 
-from beam_pipelines.audio.decode import (
-    AudioError,
-    Probe,
-    check_label,
-    decode,
-    probe,
-    to_mono,
-)
-from beam_pipelines.audio.silence import (
-    Limits,
-    SilenceStats,
-    failed_filter,
-    failure_detail,
-    measure_silence,
-)
+from beam_pipelines.audio.decode import AudioError, decode, to_mono
+from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
+from beam_pipelines.audio.headers import Probe, check_label, probe
+from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.runtime import storage
 from beam_pipelines.sources.listing import AudioFile, parse_7digitalid
 from schemas.rejects import FILE, Reason, Reject

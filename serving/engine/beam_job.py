@@ -39,7 +39,8 @@ from beam_pipelines.runtime.resumable import (
     n_files,
     work_folder,
 )
-from beam_pipelines.runtime.runners import make_pipeline, n_cores
+from beam_pipelines.runtime.runners import make_pipeline
+from schemas.common.cores import n_cores
 from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
 from serving.engine.batching import (

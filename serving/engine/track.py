@@ -27,11 +27,11 @@ from beam_pipelines.audio.decode import (
     AudioError,
     decode_blocks,
     from_pcm16,
-    mel_levels,
     to_mono,
     to_pcm16,
 )
 from beam_pipelines.audio.mpeg import intact_frames
+from beam_pipelines.audio.spectrogram import mel_levels
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo

@@ -26,8 +26,8 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from beam_pipelines.runtime.runners import n_cores
 from schemas.common.command import quiet
+from schemas.common.cores import n_cores
 from schemas.saved_model import WINDOWS, ModelInfo, find_saved_model, read_model_info
 from serving import predict
 from serving.engine.batching import batch_size, open_track, pack

@@ -1,0 +1,77 @@
+"""What a file's first bytes and headers say, before anything is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+from beam_pipelines.audio.decode import AudioError
+from schemas.rejects import Reason
+
+# How files of the formats begin that can be told from an MP3, which can begin with anything.
+_MAGIC = {b"RIFF": ".wav", b"RF64": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a file's headers say; None where they say nothing.
+
+    Attributes
+    ----------
+    duration : float or None
+        Length in s. May come from a LAME header, which outlives a truncation.
+    channels, sample_rate, bit_rate : int or None
+        Channels, Hz and bit/s.
+    """
+
+    duration: float | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+    bit_rate: int | None = None
+
+
+def check_label(name: str, data: bytes) -> None:
+    """See that a file begins as its suffix says.
+
+    A WAV file under an MP3's name is most likely not the clip that its name promises.
+
+    Raises
+    ------
+    AudioError
+        MISLABELLED.
+    """
+    suffix = _MAGIC.get(data[:4])
+    if suffix is not None and not name.lower().endswith(suffix):
+        raise AudioError(Reason.MISLABELLED, f"it is a {suffix} file")
+
+
+def probe(data: bytes) -> Probe:
+    """Duration, channels and rates as the file's headers give them (mutagen).
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Returns
+    -------
+    Probe
+        All None where mutagen knows no such file; never raises.
+    """
+    import mutagen  # here, as the lite player has none
+
+    try:
+        info = mutagen.File(io.BytesIO(data)).info
+        return Probe(
+            duration=_positive(info, "length", float),
+            channels=_positive(info, "channels", int),
+            sample_rate=_positive(info, "sample_rate", int),
+            bit_rate=_positive(info, "bitrate", int),
+        )
+    except Exception:  # mutagen lets parsers' errors of every kind through
+        return Probe()
+
+
+def _positive(info, name: str, kind: type) -> float | int | None:
+    value = getattr(info, name, None)
+    return kind(value) if value and value > 0 else None
