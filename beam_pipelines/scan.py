@@ -38,9 +38,9 @@ from beam_pipelines.runtime.resumable import (
     work_folder,
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
+from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio
 from beam_pipelines.scanning.measure import measure_file
 from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
-from beam_pipelines.sources.listing import AudioFile, Listing, list_audio
 from schemas import tables
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import RunError, UsageError

@@ -15,9 +15,9 @@ from beam_pipelines import build
 from beam_pipelines.audio.filters import Limits
 from beam_pipelines.dataset import rules
 from beam_pipelines.dataset.inputs import judge_files
+from beam_pipelines.scanning.listing import AudioFile, Listing
 from beam_pipelines.sources import labelled
 from beam_pipelines.sources.labelled import Labelled, parse_labelled
-from beam_pipelines.sources.listing import AudioFile, Listing
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.corpora import contents

@@ -10,7 +10,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.sources.listing import AudioFile, list_audio, parse_7digitalid
+from beam_pipelines.scanning.listing import AudioFile, list_audio, parse_7digitalid
 from schemas.common.errors import UsageError
 
 STRANGE = "a [b]*? {c} ü"

@@ -18,8 +18,8 @@ from beam_pipelines import scan
 from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import runners, storage
 from beam_pipelines.runtime.resumable import cut, work_folder
+from beam_pipelines.scanning.listing import list_audio
 from beam_pipelines.scanning.scan_table import read_scan, rejects_path, write_scan
-from beam_pipelines.sources.listing import list_audio
 from schemas import tables
 from schemas.common.errors import RunError, UsageError
 from schemas.rejects import Reason

@@ -25,9 +25,9 @@ from beam_pipelines.million_song import lastfm_db, summary_file
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio
 from beam_pipelines.scanning.scan_table import read_scan
 from beam_pipelines.sources import labelled
-from beam_pipelines.sources.listing import AudioFile, Listing, list_audio
 from beam_pipelines.tags.cleaning import clean_table, ignored_lines, raw_to_clean
 from beam_pipelines.tags.lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.common.errors import UsageError

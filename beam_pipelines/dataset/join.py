@@ -19,8 +19,8 @@ from beam_pipelines.dataset import rules
 from beam_pipelines.dataset.rules import Candidate, ListedFile, Rules
 from beam_pipelines.million_song import lastfm_db, summary_file
 from beam_pipelines.runtime import preflight, storage
+from beam_pipelines.scanning.listing import parse_7digitalid
 from beam_pipelines.sources import labelled
-from beam_pipelines.sources.listing import parse_7digitalid
 from schemas import tables
 from schemas.rejects import FILE, Reason, Reject
 

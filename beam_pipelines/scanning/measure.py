@@ -12,7 +12,7 @@ from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.headers import Probe, check_label, probe
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.runtime import storage
-from beam_pipelines.sources.listing import AudioFile, parse_7digitalid
+from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
 from schemas.rejects import FILE, Reason, Reject
 
 

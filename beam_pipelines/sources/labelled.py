@@ -21,7 +21,7 @@ from beam_pipelines.dataset.rules import ListedFile
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.million_song.summary_file import Song
 from beam_pipelines.runtime import storage
-from beam_pipelines.sources.listing import AudioFile, Listing
+from beam_pipelines.scanning.listing import AudioFile, Listing
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import SONG, Reason, Reject

@@ -71,7 +71,7 @@ def find_inputs(inputs: Sequence[str]) -> Found:
 
 def _list_remote(path: str) -> tuple[list[str], int]:
     from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
-    from beam_pipelines.sources.listing import list_audio
+    from beam_pipelines.scanning.listing import list_audio
 
     if storage.size(path) is not None:
         return [path], 0
