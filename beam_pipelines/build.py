@@ -28,8 +28,10 @@ from beam_pipelines.audio import filters
 from beam_pipelines.dataset import (
     claim,
     join,
+    layout,
     options,
     sharding,
+    song_pieces,
     write,
 )
 from beam_pipelines.dataset.finish import finish, plan_rejects
@@ -64,8 +66,8 @@ def main(argv: Sequence[str]) -> int:
             print(format_counts(state.data["stages"], state.data["listed"]))
             return 0
         planned = state.plan or make_plan(args, inputs, state.work, rest)
-        in_order = (storage.join(args.audio_dir, file.path) for file in inputs.listing.files)
-        must_see = (storage.join(state.work, claim.PLAN), *first_seen(in_order))
+        in_order = (storage.join(args.audio_dir, file.path) for file in inputs.source.listing.files)
+        must_see = (storage.join(state.work, layout.PLAN), *first_seen(in_order))
         write_missing(args, planned, state.work, must_see, beam_options)
         manifest = finish(
             args.output,
@@ -119,7 +121,7 @@ def make_plan(
     pieces = [
         storage.join(work, name) for name in storage.list_names(work) if name.startswith("songs-")
     ]
-    if not any(True for path in pieces for _ in join.read_songs(path)):
+    if not any(True for path in pieces for _ in song_pieces.read_songs(path)):
         stages = count_stages(plan_rejects(work), inputs.n_files, inputs.n_songs)
         raise UsageError("no track is left to write: " + _why_none(stages))
     with Progress("plan: analyse the tags"), tempfile.TemporaryDirectory() as folder:
@@ -147,7 +149,7 @@ def _deal(
     numbers: Mapping[str, int],
     work: str,
     beam_options: PipelineOptions,
-) -> tuple[list[sharding.Shard], dict[str, int]]:
+) -> tuple[list[layout.Shard], dict[str, int]]:
     """Write the rows of each shard; gives the shards and the songs planned for each part."""
     counts = sharding.count_parts(pieces, numbers, args.keep_untagged)
     planned = {part: sum(counter[part] for counter in counts) for part in PARTS}
@@ -202,8 +204,8 @@ def write_missing(
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
     )
-    shards = [sharding.Shard(**shard) for shard in planned["shards"]]
-    missing = [shard for shard in shards if write.read_side(args.output, work, shard) is None]
+    shards = [layout.Shard(**shard) for shard in planned["shards"]]
+    missing = [shard for shard in shards if layout.read_side(args.output, work, shard) is None]
     if len(missing) < len(shards):
         done = len(shards) - len(missing)
         print(f"{done} of {len(shards)} shards are finished already", file=sys.stderr)
@@ -216,7 +218,7 @@ def write_missing(
 
 
 @contextlib.contextmanager
-def _watch(missing: Sequence[sharding.Shard], output: str, work: str) -> Iterator[None]:
+def _watch(missing: Sequence[layout.Shard], output: str, work: str) -> Iterator[None]:
     """Show progress from outside the runner: it tells nothing while it works."""
     keys = {f"side-{shard.key}.json": shard.planned for shard in missing}
 

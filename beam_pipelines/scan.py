@@ -10,24 +10,21 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
-import functools
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 import soundfile
-from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.audio import filters
 from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import storage
-from beam_pipelines.runtime.preflight import check_sight, first_seen
+from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.resumable import (
     Piece,
@@ -39,19 +36,14 @@ from beam_pipelines.runtime.resumable import (
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
 from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio
-from beam_pipelines.scanning.measure import measure_file
+from beam_pipelines.scanning.measure import MeasurePiece, gather
 from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
 from schemas import tables
 from schemas.common.command import ArgumentParser, run_command
-from schemas.common.errors import RunError, UsageError
-from schemas.rejects import Reject
+from schemas.common.errors import UsageError
 
 _OURS = ("piece-", "listing-")
 _LISTED = pa.schema([tables.SCAN.field(name) for name in AudioFile._fields])
-# A row of a piece is a row of the one table or of the other: its reason says which.
-_PIECE = pa.schema(
-    [*tables.SCAN, *(tables.REJECTS.field(name) for name in ("kind", "stage", "reason", "detail"))]
-)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -134,67 +126,6 @@ def _plan_id(audio_dir: str, listed: pa.Table, limits: Limits) -> str:
     for column in listed.columns:
         digest.update(json.dumps(column.to_pylist()).encode())
     return digest.hexdigest()[:12]
-
-
-class MeasurePiece(beam.DoFn):
-    """Measures the files of one piece and commits its table."""
-
-    def __init__(
-        self, audio_dir: str, listing_path: str, limits: Limits, must_see: Sequence[str] = ()
-    ) -> None:
-        self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
-        self.must_see = must_see
-
-    @functools.cached_property
-    def listed(self) -> pa.Table:
-        """The listing."""
-        return storage.read_table(self.listing_path)
-
-    def process(self, element: tuple[str, int, int]) -> Iterator[str]:
-        check_sight(self.must_see)
-        piece = Piece(*element)
-        rows = []
-        for values in self.listed.slice(piece.start, piece.stop - piece.start).to_pylist():
-            found = measure_file(self.audio_dir, AudioFile(**values), self.limits)
-            rows.append(found.row() if isinstance(found, Reject) else found)
-            kind = "rejects" if isinstance(found, Reject) else "kept"
-            Metrics.counter("scan", kind).inc()
-        storage.write_table(piece.path, pa.Table.from_pylist(rows, _PIECE))
-        yield piece.path
-
-
-def gather(pieces: Sequence[Piece], n_listed: int) -> tuple[pa.Table, pa.Table]:
-    """Put the two tables together from the pieces, in the listing's order.
-
-    Parameters
-    ----------
-    pieces : sequence of Piece
-        In order.
-    n_listed : int
-        Files listed.
-
-    Returns
-    -------
-    kept, rejects : pa.Table
-        Columns of :data:`schemas.tables.SCAN` and :data:`schemas.tables.REJECTS`.
-
-    Raises
-    ------
-    RunError
-        If they do not hold every listed file once.
-    """
-    rows = pa.concat_tables([storage.read_table(piece.path) for piece in pieces])
-    n_paths = pc.count_distinct(rows["path"]).as_py()
-    if not n_paths == len(rows) == n_listed:
-        raise RunError(
-            f"the accounts do not close: {n_listed:,} files listed, {len(rows):,} rows of "
-            f"{n_paths:,} files measured"
-        )
-    rejected = pc.is_valid(rows["reason"])
-    rejects = rows.filter(rejected)
-    no_track = pa.nulls(len(rejects), pa.string())
-    rejects = rejects.append_column("track_id", no_track).select(tables.REJECTS.names)
-    return rows.filter(pc.invert(rejected)).select(tables.SCAN.names), rejects
 
 
 def _summary(args: argparse.Namespace, listing: Listing, kept: pa.Table, rejects: pa.Table) -> str:

@@ -24,7 +24,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from beam_pipelines.runtime.flink_options import JOB_SERVER_JAR, ask, find_java
+from beam_pipelines.runtime.flink_job_server import JOB_SERVER_JAR, find_java
+from beam_pipelines.runtime.flink_rest import ask
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import RunError, UsageError
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 from apache_beam.coders import VarIntCoder
 
-from beam_pipelines.runtime import flink_options
+from beam_pipelines.runtime import flink_rest
 from scripts import flink_cluster
 from tests.conftest import ROOT
 from tests.corpora import build_command, contents
@@ -83,7 +83,7 @@ class Cluster:
 
     def ask(self, path: str):
         """What Flink's page answers."""
-        return flink_options.ask(f"localhost:{self.port}", path)
+        return flink_rest.ask(f"localhost:{self.port}", path)
 
     def jobs(self, state: str) -> list[str]:
         """Steps whose jobs are in a state."""

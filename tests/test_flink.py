@@ -17,7 +17,7 @@ import soundfile
 from beam_pipelines import build
 from beam_pipelines.dataset import claim, options
 from beam_pipelines.dataset.inputs import look
-from beam_pipelines.runtime import flink_options
+from beam_pipelines.runtime import flink_job_server
 from schemas.audio_spec import WAVEFORM
 from schemas.common.errors import UsageError
 from schemas.rejects import Reason, Stage
@@ -39,8 +39,8 @@ N_SHARDS, N_CLIPS = 24, 348
 def job_server() -> str:
     """Beam's job server, where Java and the jar are to be had without a download."""
     try:
-        flink_options.find_java()
-        return flink_options.find_jar("2.2", download=False)
+        flink_job_server.find_java()
+        return flink_job_server.find_jar("2.2", download=False)
     except UsageError as error:
         (pytest.fail if required("flink") else pytest.skip)(str(error))
 
@@ -267,9 +267,9 @@ def test_a_cluster_that_does_not_answer_is_one_line(command, tmp_path):
     [
         ("JAVA_HOME", "/nowhere", "there is no Java in JAVA_HOME /nowhere: install Java 17"),
         (
-            flink_options.JOB_SERVER_JAR,
+            flink_job_server.JOB_SERVER_JAR,
             "/nowhere.jar",
-            f"{flink_options.JOB_SERVER_JAR}: /nowhere.jar is not",
+            f"{flink_job_server.JOB_SERVER_JAR}: /nowhere.jar is not",
         ),
     ],
 )

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.dataset import rules
-from beam_pipelines.dataset.rules import Candidate, ListedFile, Rules
+from beam_pipelines.dataset import hashing, rules, sharding
+from beam_pipelines.dataset.rules import Candidate, Rules, check_track
 from beam_pipelines.dataset.sharding import MOST_SONGS_A_SHARD, shard_advice, shard_names
 from beam_pipelines.million_song import summary_file
 from beam_pipelines.runtime import storage
+from beam_pipelines.scanning.listing import ListedFile
+from beam_pipelines.sources import million_song
+from schemas.common.components import union_find
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import Reason
@@ -31,7 +34,7 @@ def candidate(track_id="TRAAAAA128F0000001", size=10, split="", artist_id="AR"):
 
 
 def test_one_file_and_one_song_are_a_pair():
-    pair, rejects = rules.match_id(7, [ListedFile("0/7.clip.mp3", 5)], [song()])
+    pair, rejects = million_song.match_id(7, [ListedFile("0/7.clip.mp3", 5)], [song()])
     assert pair == (song(), ListedFile("0/7.clip.mp3", 5))
     assert rejects == []
 
@@ -52,7 +55,7 @@ def test_all_that_share_an_id_in_vain_are_rejected(
 ):
     files = [ListedFile(f"{i}.clip.mp3", 1) for i in range(n_files)]
     songs = [song(f"TRAAAAA128F000000{i}", number) for i in range(n_songs)]
-    pair, rejects = rules.match_id(number, files, songs)
+    pair, rejects = million_song.match_id(number, files, songs)
     assert pair is None
     assert [(r.kind, r.path, r.track_id, r.reason) for r in rejects] == [
         *(("file", file.path, None, file_reason) for file in files),
@@ -82,7 +85,7 @@ def test_all_that_share_an_id_in_vain_are_rejected(
     ],
 )
 def test_metadata_alone_rule_a_track_out(tags, mismatch, part, file, rules, reason):
-    found, rejects = rules.check_track([(song(), file)], tags, mismatch, part, rules)
+    found, rejects = check_track([(song(), file)], tags, mismatch, part, rules)
     if reason is None:
         assert found == Candidate(*song(), "p", file.size, tags, part or "")
         assert rejects == []
@@ -96,7 +99,7 @@ def test_metadata_alone_rule_a_track_out(tags, mismatch, part, file, rules, reas
 
 def test_a_repeated_track_id_rejects_all_its_rows():
     pairs = [(song(number=7), ListedFile("a", 1)), (song(number=8), ListedFile("b", 1))]
-    found, rejects = rules.check_track(pairs, ["rock"], False, None, RULES)
+    found, rejects = check_track(pairs, ["rock"], False, None, RULES)
     assert found is None
     assert [(r.kind, r.path, r.reason) for r in rejects] == [
         ("file", "a", Reason.AMBIGUOUS_TRACK_ID),
@@ -123,7 +126,7 @@ def test_a_split_file_that_tears_copies_apart_follows_the_first():
 
 @given(st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=4), max_size=12))
 def test_union_find_joins_exactly_what_is_linked(links):
-    groups = rules.union_find(links)
+    groups = union_find(links)
     assert set(groups) == {name for link in links for name in link}
     for link in links:
         assert len({groups[name] for name in link}) == 1
@@ -141,11 +144,11 @@ def test_union_find_joins_exactly_what_is_linked(links):
 
 @given(st.text(min_size=1), st.sampled_from([(80, 10, 10), (60, 15, 25), (0, 0, 100), (100, 0, 0)]))
 def test_a_part_with_no_share_gets_nothing(unit, percent):
-    assert percent[PARTS.index(rules.part_of(unit, percent))] > 0
+    assert percent[PARTS.index(hashing.part_of(unit, percent))] > 0
 
 
 def test_parts_get_about_their_shares():
-    parts = collections.Counter(rules.part_of(f"AR{i}", (60, 15, 25)) for i in range(20_000))
+    parts = collections.Counter(hashing.part_of(f"AR{i}", (60, 15, 25)) for i in range(20_000))
     assert [round(parts[part] / 200) for part in PARTS] == pytest.approx([60, 15, 25], abs=1)
 
 
@@ -154,7 +157,7 @@ def test_parts_get_about_their_shares():
     st.fixed_dictionaries({part: st.integers(0, 5000) for part in PARTS}),
 )
 def test_shards_are_divided_by_songs(num_shards, planned):
-    shares = rules.divide_shards(num_shards, planned)
+    shares = sharding.divide_shards(num_shards, planned)
     full = [part for part in PARTS if planned[part]]
     assert all((shares[part] >= 1) == (planned[part] > 0) for part in PARTS)
     assert all(shares[part] <= planned[part] for part in PARTS)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from beam_pipelines import build
 from beam_pipelines.audio.filters import Limits
-from beam_pipelines.dataset import rules
-from beam_pipelines.dataset.inputs import judge_files
+from beam_pipelines.dataset import hashing
+from beam_pipelines.scanning.judge import judge_files
 from beam_pipelines.scanning.listing import AudioFile, Listing
 from beam_pipelines.sources import labelled
 from beam_pipelines.sources.labelled import Labelled, parse_labelled
@@ -73,12 +73,12 @@ def test_exact_rows(music, built):
         row = tracks[f"b/{number % 5}/{number}.wav"]
         assert row["tags"] == (["pop"] if number % 2 else ["pop", "Hip-Hop"])
         assert row["artist_name"] == row["artist_id"] == f"artist {number % 10}"
-        assert row["split"] == rules.part_of(row["artist_id"], (50, 20, 30))
+        assert row["split"] == hashing.part_of(row["artist_id"], (50, 20, 30))
         assert (row["duration"], row["year"], row["title"]) == (1.0, 0, "")
     rock = tracks[ROCK]
     assert rock["track_id"] == "TR699641F26B18D7D2" and rock["artist_name"] == ""
     assert sorted(rock["tags"]) == ["live at home", "rock"]
-    assert rock["split"] == rules.part_of(rock["track_id"], (50, 20, 30))
+    assert rock["split"] == hashing.part_of(rock["track_id"], (50, 20, 30))
     assert len({row["track_id"] for row in tracks.values()}) == 41
     assert {row["split"] for row in tracks.values()} == set(PARTS)
     dataset = read_dataset(str(built))

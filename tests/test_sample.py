@@ -17,6 +17,7 @@ import soundfile
 from beam_pipelines import sample
 from beam_pipelines.million_song.summary_file import parse_duplicates, parse_mismatches, read_songs
 from beam_pipelines.synthetic import composition, genres
+from beam_pipelines.synthetic import corpus as corpus_files
 from beam_pipelines.synthetic.catalogue import (
     MIN_CLIPS,
     PLANTED,
@@ -38,13 +39,13 @@ def corpus():
 def folder(tmp_path_factory, corpus):
     """A corpus that one thread has written."""
     root = tmp_path_factory.mktemp("corpus")
-    sample.write_sample(root, corpus, SEED, workers=1)
+    corpus_files.write_sample(root, corpus, SEED, workers=1)
     return root
 
 
 @pytest.fixture(scope="module")
 def description(folder):
-    return json.loads((folder / sample.DESCRIPTION).read_text("utf8"))
+    return json.loads((folder / corpus_files.DESCRIPTION).read_text("utf8"))
 
 
 def sums(root) -> dict[str, str]:
@@ -116,7 +117,7 @@ def test_default_corpus_has_ten_artists_a_genre_and_enough_of_every_tag():
 
 
 def test_summary_has_the_published_columns(folder, corpus):
-    with h5py.File(folder / sample.SUMMARY) as file:
+    with h5py.File(folder / corpus_files.SUMMARY) as file:
         sizes = {}
         for name in ("metadata", "analysis", "musicbrainz"):
             table = file[name]["songs"]
@@ -134,7 +135,7 @@ def test_summary_has_the_published_columns(folder, corpus):
 
 
 def test_summary_rows_are_the_songs(folder, corpus):
-    rows = list(read_songs(str(folder / sample.SUMMARY), 0, len(corpus.songs)))
+    rows = list(read_songs(str(folder / corpus_files.SUMMARY), 0, len(corpus.songs)))
     for row, song in zip(rows, corpus.songs, strict=True):
         assert row[:2] == (song.track_id, song.track_7digitalid)
         assert row.artist_id == song.artist.artist_id
@@ -146,7 +147,7 @@ def test_summary_rows_are_the_songs(folder, corpus):
 
 
 def test_database_numbers_are_row_ids(folder, corpus):
-    with sqlite3.connect(folder / sample.LASTFM) as database:
+    with sqlite3.connect(folder / corpus_files.LASTFM) as database:
         rows = database.execute(
             "SELECT tids.tid, tags.tag, val FROM tid_tag "
             "JOIN tids ON tids.ROWID = tid_tag.tid JOIN tags ON tags.ROWID = tid_tag.tag "
@@ -165,7 +166,7 @@ def test_database_numbers_are_row_ids(folder, corpus):
 
 
 def test_mismatches_and_duplicates_have_the_published_form(folder, corpus, description):
-    lines = (folder / sample.MISMATCHES).read_text("utf8").splitlines()
+    lines = (folder / corpus_files.MISMATCHES).read_text("utf8").splitlines()
     form = re.compile(r"ERROR: <SO\w{16} TR\w{16}> .*  -  .*  !=  .+  -  .*")
     assert all(form.fullmatch(line) for line in lines)
     ids = [line[27:45] for line in lines]
@@ -173,7 +174,7 @@ def test_mismatches_and_duplicates_have_the_published_form(folder, corpus, descr
     assert ids[:2] == [row["track_id"] for row in trouble(description, "mismatched")]
     assert len(set(ids)) == len(ids) - 1
     assert not set(ids) <= {song.track_id for song in corpus.songs}
-    text = (folder / sample.DUPLICATES).read_text("utf8").splitlines()
+    text = (folder / corpus_files.DUPLICATES).read_text("utf8").splitlines()
     assert [line[0] for line in text[:8]] == list("######%T")
     groups = list(parse_duplicates(text))
     assert groups == [[song.track_id for song in group] for group in corpus.duplicates]
@@ -184,7 +185,7 @@ def test_mismatches_and_duplicates_have_the_published_form(folder, corpus, descr
 def test_clips_lie_in_the_tree_and_sound(folder, corpus, description):
     audio = folder / sample.AUDIO_ROOT
     files = {str(path.relative_to(folder)) for path in audio.rglob("*") if path.is_file()}
-    assert files - {clip.path for clip in corpus.clips} == {sample.COVER}
+    assert files - {clip.path for clip in corpus.clips} == {corpus_files.COVER}
     assert description["files"] == sorted(sums(folder))
     kinds = collections.Counter()
     for row in description["tracks"]:
@@ -214,7 +215,7 @@ def test_planted_files(folder, description):
     assert np.abs(phase).max() > 0.4
     assert np.abs(phase.mean(axis=1)).max() < 0.01
     assert path("letter in the id").name == "12a.clip.mp3"
-    assert (folder / sample.COVER).stat().st_size > 0
+    assert (folder / corpus_files.COVER).stat().st_size > 0
 
 
 def test_copies_sound_alike_and_are_smaller(folder, corpus, description):
@@ -231,9 +232,14 @@ def test_copies_sound_alike_and_are_smaller(folder, corpus, description):
 def test_build_gives_the_planted_reasons(folder, description, command, tmp_path):
     done = command(
         "beam_pipelines.build",
-        *("--audio_dir", folder / "7digital", "--msd_summary", folder / sample.SUMMARY),
-        *("--lastfm_db", folder / sample.LASTFM, "--mismatches", folder / sample.MISMATCHES),
-        *("--duplicates", folder / sample.DUPLICATES, "--output", tmp_path / "dataset"),
+        *("--audio_dir", folder / "7digital", "--msd_summary", folder / corpus_files.SUMMARY),
+        *(
+            "--lastfm_db",
+            folder / corpus_files.LASTFM,
+            "--mismatches",
+            folder / corpus_files.MISMATCHES,
+        ),
+        *("--duplicates", folder / corpus_files.DUPLICATES, "--output", tmp_path / "dataset"),
         *("--tag_threshold", 1, "--tag_pool_threshold", 1, "--num_shards", 4),
     )
     assert done.returncode == 0, done.stderr
@@ -293,24 +299,24 @@ def small(tmp_path, corpus):
     """A finished corpus of quickly made files: its clips are the text and the empty one alone."""
     clips = [clip for clip in corpus.clips if clip.kind in ("text", "empty")]
     plan = dataclasses.replace(corpus, clips=clips)
-    sample.write_sample(tmp_path, plan, SEED, workers=1)
+    corpus_files.write_sample(tmp_path, plan, SEED, workers=1)
     return tmp_path, plan
 
 
 def test_overwrite_deletes_only_the_corpus(small):
     root, _ = small
     with pytest.raises(UsageError, match="is not empty"):
-        sample.claim(root, overwrite=False)
+        corpus_files.claim(root, overwrite=False)
     for name in ("7digital/1/2/notes.txt", "empty"):
         foreign = root / name
         foreign.parent.mkdir(parents=True, exist_ok=True)
         foreign.mkdir() if name == "empty" else foreign.write_text("mine")
         before = sums(root)
         with pytest.raises(UsageError, match=f"{foreign} is not of a sample corpus"):
-            sample.claim(root, overwrite=True)
+            corpus_files.claim(root, overwrite=True)
         assert sums(root) == before
         foreign.rmdir() if name == "empty" else foreign.unlink()
-    sample.claim(root, overwrite=True)
+    corpus_files.claim(root, overwrite=True)
     assert not list(root.iterdir())
 
 
@@ -321,11 +327,11 @@ def test_a_killed_run_can_be_repeated(small, moved):
     expected = sums(root)
     unfinished = root / ".unfinished"
     unfinished.mkdir()
-    for name in sample._ENTRIES[moved:]:
+    for name in corpus_files._ENTRIES[moved:]:
         (root / name).rename(unfinished / name)
-    sample.claim(root, overwrite=moved > 0)
+    corpus_files.claim(root, overwrite=moved > 0)
     assert not list(root.iterdir())
-    sample.write_sample(root, plan, SEED, workers=2)
+    corpus_files.write_sample(root, plan, SEED, workers=2)
     assert sums(root) == expected
 
 
@@ -340,10 +346,10 @@ def test_a_finished_corpus_is_not_written_again(folder, capsys):
 
 def test_a_corpus_that_lacks_a_file_is_not_finished(small):
     root, plan = small
-    assert sample.is_finished(root, sample.describe(plan, SEED))
-    assert not sample.is_finished(root, sample.describe(plan, SEED + 1))
-    (root / sample.SUMMARY).unlink()
-    assert not sample.is_finished(root, sample.describe(plan, SEED))
+    assert corpus_files.is_finished(root, corpus_files.describe(plan, SEED))
+    assert not corpus_files.is_finished(root, corpus_files.describe(plan, SEED + 1))
+    (root / corpus_files.SUMMARY).unlink()
+    assert not corpus_files.is_finished(root, corpus_files.describe(plan, SEED))
 
 
 def test_every_genre_has_its_singers():
@@ -357,8 +363,8 @@ def test_every_genre_has_its_singers():
 
 def test_encoding_is_the_same_twice_and_keeps_the_length():
     sound = genres.synthesise({"jazz"}, (1,), (2,), 3.0)
-    encoded = sample.encode(sound, 22_050, 0.6)
-    assert encoded == sample.encode(sound, 22_050, 0.6)
+    encoded = corpus_files.encode(sound, 22_050, 0.6)
+    assert encoded == corpus_files.encode(sound, 22_050, 0.6)
     decoded, rate = soundfile.read(io.BytesIO(encoded), dtype="float32")
     assert rate == 22_050 and len(decoded) == len(sound)
     assert np.corrcoef(decoded, sound[:, 0])[0, 1] > 0.95

@@ -18,6 +18,7 @@ from beam_pipelines import scan
 from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import runners, storage
 from beam_pipelines.runtime.resumable import cut, work_folder
+from beam_pipelines.scanning import measure
 from beam_pipelines.scanning.listing import list_audio
 from beam_pipelines.scanning.scan_table import read_scan, rejects_path, write_scan
 from schemas import tables
@@ -235,20 +236,20 @@ def test_counters_and_files_that_vanish(tree, tmp_path):
     storage.write_table(str(tmp_path / "listing.parquet"), listed)
     (tree / "7.clip.mp3").unlink()
     pieces = cut(len(listing.files), str(tmp_path), "test", most=100, least=64)
-    measure = scan.MeasurePiece(str(tree), str(tmp_path / "listing.parquet"), Limits())
+    measuring = measure.MeasurePiece(str(tree), str(tmp_path / "listing.parquet"), Limits())
     with runners.make_pipeline(runners.parse_options([])) as pipeline:
         elements = [(piece.path, piece.start, piece.stop) for piece in pieces]
-        _ = pipeline | beam.Create(elements) | beam.ParDo(measure)
+        _ = pipeline | beam.Create(elements) | beam.ParDo(measuring)
     found = pipeline.result.metrics().query()["counters"]
     counts = {counter.key.metric.name: counter.committed for counter in found}
     assert {name: counts[name] for name in ("kept", "rejects")} == {"kept": 8, "rejects": 4}
-    _, rejects = scan.gather(pieces, 12)
+    _, rejects = measure.gather(pieces, 12)
     reasons = dict(zip(rejects["path"].to_pylist(), rejects["reason"].to_pylist(), strict=True))
     assert reasons["7.clip.mp3"] == Reason.UNREADABLE
     with pytest.raises(RunError, match="the accounts do not close: 13 files listed"):
-        scan.gather(pieces, 13)
+        measure.gather(pieces, 13)
     with pytest.raises(RunError, match="12 rows of 11 files|13 rows of 12 files"):
-        scan.gather([*pieces, pieces[0]], 13)
+        measure.gather([*pieces, pieces[0]], 13)
 
 
 def test_bad_arguments_are_one_line_and_leave_nothing(tree, tmp_path):

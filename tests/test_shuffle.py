@@ -12,7 +12,7 @@ from apache_beam.pipeline import PipelineVisitor
 
 from beam_pipelines import build
 from beam_pipelines.audio import filters
-from beam_pipelines.dataset import options, sharding, write
+from beam_pipelines.dataset import layout, options, write
 from beam_pipelines.runtime import preflight, runners
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
@@ -134,7 +134,7 @@ def test_a_build_whose_workers_do_not_see_the_plan_writes_nothing(tmp_path, capf
         vocabulary=("rock",),
         must_see=(str(tmp_path / "out" / "_work" / "plan.json"),),
     )
-    shard = sharding.Shard("train/waveform-00000-of-00001.tfrecord", "train", 1)
+    shard = layout.Shard("train/waveform-00000-of-00001.tfrecord", "train", 1)
     with (
         pytest.raises(UsageError, match=r"^a worker on \S+ cannot read .*plan\.json: .*system\)$"),
         runners.make_pipeline(runners.parse_options([])) as pipeline,

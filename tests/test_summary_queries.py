@@ -28,7 +28,7 @@ def summary(request, tmp_path, monkeypatch):
     years["year"] = [1953, 0, 2001, 0, 0, 0, 1999]
     path = tmp_path / "summary.h5"
     with h5py.File(path, "w") as file:
-        for table, rows in zip(summary.TABLES, (metadata, analysis, years), strict=True):
+        for table, rows in zip(door.TABLES, (metadata, analysis, years), strict=True):
             file.create_dataset(table, data=rows, chunks=(2,), compression="gzip", shuffle=True)
     return Summary(str(path))
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from beam_pipelines.dataset.finish import TABLES, TRANSFORM
-from beam_pipelines.dataset.write import delete_attempts
+from beam_pipelines.dataset.layout import OWNER, PLAN, TABLES, TRANSFORM, WORK, delete_attempts
 from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.locks import lock
 from schemas.common.errors import UsageError
 from schemas.manifest import MANIFEST, PARTS, Dataset, parse_manifest
-
-WORK = "_work"
-_OWNER, PLAN = "build.json", "plan.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +109,7 @@ def _inspect(output: str, plan_id: str, overwrite: bool) -> Dataset | None:
             )
         _delete_dataset(dataset)
     work = storage.join(output, WORK)
-    owner = storage.join(work, _OWNER)
+    owner = storage.join(work, OWNER)
     if storage.exists(owner):
         if json.loads(storage.read_bytes(owner))["plan_id"] != plan_id:
             if not overwrite:
@@ -138,7 +134,7 @@ def _is_whole(dataset: Dataset) -> bool:
 def _open(output: str, plan_id: str) -> Claim:
     work = storage.join(output, WORK)
     storage.make_folder(work)
-    storage.write_bytes(storage.join(work, _OWNER), json.dumps({"plan_id": plan_id}).encode())
+    storage.write_bytes(storage.join(work, OWNER), json.dumps({"plan_id": plan_id}).encode())
     found = storage.join(work, PLAN)
     return Claim(work, json.loads(storage.read_bytes(found)) if storage.exists(found) else None)
 
@@ -165,27 +161,3 @@ def _delete_all(output: str, shards: list[str]) -> None:
         for part in PARTS:
             with contextlib.suppress(OSError):  # not there, or holds files that are not ours
                 os.rmdir(os.path.join(output, part))
-
-
-@contextlib.contextmanager
-def lock(folder: str) -> Iterator[None]:
-    """An advisory lock that dies with its process; on this machine's file system only.
-
-    Raises
-    ------
-    UsageError
-        If another run holds it.
-    """
-    if not storage.is_local(folder):
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise UsageError(f"--output: another run is writing {folder}") from error
-    try:
-        yield
-    finally:
-        os.close(handle)

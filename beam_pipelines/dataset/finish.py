@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from beam_pipelines.dataset import write
-from beam_pipelines.dataset.sharding import Shard
+from beam_pipelines.dataset import layout
+from beam_pipelines.dataset.layout import TRANSFORM, Shard
 from beam_pipelines.report.accounts import check_accounts, count_stages
 from beam_pipelines.report.page import render_report
 from beam_pipelines.runtime import storage
@@ -24,8 +24,6 @@ from schemas.example import AUDIO, TAGS, TID
 from schemas.manifest import MANIFEST, PARTS, audio_layout
 
 VERSION = 1
-TRANSFORM = "transform"
-TABLES = ("tracks.parquet", "rejects.parquet", "schema.pbtxt", "report.html")
 _REJECT_ORDER = [(name, "ascending") for name in tables.REJECTS.names]
 
 
@@ -37,7 +35,7 @@ def read_sides(output: str, work: str, shards: Sequence[Shard]) -> list[dict[str
     RunError
         If a shard is not finished.
     """
-    sides = [_compact(write.read_side(output, work, shard)) for shard in shards]
+    sides = [_compact(layout.read_side(output, work, shard)) for shard in shards]
     missing = [shard.name for shard, side in zip(shards, sides, strict=True) if side is None]
     if missing:
         raise RunError(f"{len(missing)} shards are not finished, {missing[0]} first: run it again")
@@ -208,7 +206,7 @@ def finish(
     manifest = {"data": data, "run": run}
     _write_tables(output, tracks, rejects, data)
     _copy_transform(plan["transform"], storage.join(work, TRANSFORM), output)
-    write.delete_attempts(output)
+    layout.delete_attempts(output)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     storage.write_bytes(storage.join(output, MANIFEST), text.encode())
     storage.delete(work)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from beam_pipelines.audio.filters import add_filters
+from beam_pipelines.sources.kinds import KINDS, chosen_kind
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
 from schemas.common.arguments import percent, positive_int
 from schemas.common.command import ArgumentParser
@@ -37,21 +37,12 @@ def _add_inputs(group) -> None:
         "default its own folder",
     )
     group.add_argument(
-        "--manifest",
-        metavar="FILE",
-        help="a CSV file of your own with the columns path and tags (; or | between them) and, if "
-        "you like, artist and split (train, validation, test), in place of all files of the "
-        "Million Song Dataset",
-    )
-    group.add_argument(
         "--scan",
         help="table of beam_pipelines.scan: files whose size and time of change it still has are "
         "judged by it and not decoded in vain; with --dry_run it stands in for --audio_dir too",
     )
-    group.add_argument("--msd_summary", help="msd_summary_file.h5")
-    group.add_argument("--lastfm_db", help="lastfm_tags.db")
-    group.add_argument("--mismatches", help="sid_mismatches.txt: tracks that are not trusted")
-    group.add_argument("--duplicates", help="msd_duplicates.txt: copies of a song")
+    for kind in KINDS:
+        kind.add_options(group)
     group.add_argument("--output", required=True, help="directory of the data set")
     group.add_argument(
         "--overwrite",
@@ -152,15 +143,7 @@ def check_together(args: argparse.Namespace) -> None:
     UsageError
         Naming them.
     """
-    if args.manifest:
-        _check_manifest(args)
-        args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
-    for name in () if args.manifest else ("msd_summary", "lastfm_db"):
-        if not getattr(args, name):
-            raise UsageError(f"--{name} is missing (or --manifest, for audio and tags of your own)")
-    args.tag_cleaning = args.tag_cleaning or ("none" if args.manifest else "lists")
-    if not args.audio_dir and not (args.scan and args.dry_run):
-        raise UsageError("--audio_dir is missing (only --scan with --dry_run can do without)")
+    chosen_kind(args).settle(args)
     if args.tag_pool_threshold > args.tag_threshold:
         raise UsageError(
             f"--tag_pool_threshold {args.tag_pool_threshold} is over --tag_threshold "
@@ -169,12 +152,3 @@ def check_together(args: argparse.Namespace) -> None:
     if args.tag_cleaning == "none" and args.tag_lists:
         raise UsageError("--tag_lists has no meaning with --tag_cleaning none")
     audio_spec(args)
-
-
-def _check_manifest(args: argparse.Namespace) -> None:
-    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "scan", "val_above")
-    for name in others:
-        if getattr(args, name) is not None:
-            raise UsageError(f"--{name} has no meaning with --manifest")
-    if args.split not in ("artist", "track"):
-        raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")

@@ -1,54 +1,33 @@
-"""Plan, second half: songs with tag numbers, ranked by MD5 and dealt to the shards."""
+"""Plan: songs with tag numbers, ranked by MD5 and dealt to the shards."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 
-from beam_pipelines.dataset import join, rules
+from beam_pipelines.dataset import rules, song_pieces
+from beam_pipelines.dataset.layout import Shard, plan_path
 from beam_pipelines.dataset.rules import Candidate
 from beam_pipelines.runtime import storage
+from beam_pipelines.sources import source
 from schemas.manifest import PARTS
+from schemas.rejects import Reason, Reject
 
 MOST_SONGS_A_SHARD = 5000
-SHARD_ROWS = join.SONG_PIECE.set(
-    join.SONG_PIECE.get_field_index("tags"), pa.field("tags", pa.list_(pa.int32()))
+SHARD_ROWS = song_pieces.SONG_PIECE.set(
+    song_pieces.SONG_PIECE.get_field_index("tags"), pa.field("tags", pa.list_(pa.int32()))
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One file to be written.
-
-    Attributes
-    ----------
-    name : str
-        ``part/format-00000-of-00080.tfrecord``, numbered per part.
-    part : str
-        train, validation or test.
-    planned : int
-        Songs dealt to it.
-    """
-
-    name: str
-    part: str
-    planned: int
-
-    @property
-    def key(self) -> str:
-        """Name of its files in the work folder."""
-        return self.name.replace("/", "-").removesuffix(".tfrecord")
 
 
 def tag_lists(piece: str) -> Iterator[list[str]]:
     """Tags of each planned song of a piece: those that any of its copies has."""
-    for _, copies in join.read_songs(piece):
+    for _, copies in song_pieces.read_songs(piece):
         yield sorted({tag for copy in copies for tag in copy.tags})
 
 
@@ -59,8 +38,8 @@ def count_parts(
     counts = []
     for path in pieces:
         counter: collections.Counter = collections.Counter()
-        for _, copies in join.read_songs(path):
-            kept, _ = join.encode_tags(copies, numbers, keep_untagged)
+        for _, copies in song_pieces.read_songs(path):
+            kept, _ = encode_tags(copies, numbers, keep_untagged)
             if kept:
                 counter[kept[0].split] += 1
         counts.append(counter)
@@ -80,7 +59,7 @@ def shard_names(audio_format: str, planned: Mapping[str, int], num_shards: int) 
         Total over the parts.
     """
     shards = []
-    for part, n in rules.divide_shards(num_shards, planned).items():
+    for part, n in divide_shards(num_shards, planned).items():
         for i in range(n):
             name = f"{part}/{audio_format}-{i:05d}-of-{n:05d}.tfrecord"
             shards.append(Shard(name, part, planned[part] // n + (i < planned[part] % n)))
@@ -125,10 +104,10 @@ class DealPiece(beam.DoFn):
     def process(self, element):
         path, ranks = element
         ranks = dict(ranks)
-        for song, copies in join.read_songs(path):
-            kept, rejects = join.encode_tags(copies, self.numbers, self.keep_untagged)
+        for song, copies in song_pieces.read_songs(path):
+            kept, rejects = encode_tags(copies, self.numbers, self.keep_untagged)
             for reject in rejects:
-                yield pvalue.TaggedOutput(join.REJECTS, tuple(reject.row().values()))
+                yield pvalue.TaggedOutput(source.REJECTS, tuple(reject.row().values()))
             if kept:
                 keys = self.shards[kept[0].split]
                 rank = ranks[kept[0].split]
@@ -148,11 +127,6 @@ class WriteShardPlan(beam.DoFn):
         rows = [(song, *copy) for _, _, song, copy in sorted(songs)]
         storage.write_table(plan_path(self.folder, key), storage.make_table(rows, SHARD_ROWS))
         yield key
-
-
-def plan_path(folder: str, key: str) -> str:
-    """Where a shard's rows lie in the work folder."""
-    return storage.join(folder, f"plan-{key}.parquet")
 
 
 def deal_songs(
@@ -196,7 +170,7 @@ def deal_songs(
         | "Spread the pieces" >> beam.Reshuffle()
         | "Number the tags and deal"
         >> beam.ParDo(DealPiece(numbers, keep_untagged, keys)).with_outputs(
-            join.REJECTS, main="rows"
+            source.REJECTS, main="rows"
         )
     )
     _ = (
@@ -205,18 +179,79 @@ def deal_songs(
         | "Write the shards' rows" >> beam.ParDo(WriteShardPlan(folder))
     )
     _ = (
-        dealt[join.REJECTS]
-        | "Cut rejects into pieces" >> beam.Map(join.key_rejects, len(pieces))
+        dealt[source.REJECTS]
+        | "Cut rejects into pieces" >> beam.Map(song_pieces.key_rejects, len(pieces))
         | "Group reject pieces" >> beam.GroupByKey()
-        | "Write reject pieces" >> beam.ParDo(join.WriteRejects(folder, "dealt"))
+        | "Write reject pieces" >> beam.ParDo(song_pieces.WriteRejects(folder, "dealt"))
     )
 
 
 def read_plan(folder: str, key: str) -> Iterator[tuple[str, list[Candidate]]]:
     """A shard's songs in order, each with its candidates, tags as numbers."""
-    return join.read_songs(plan_path(folder, key))
+    return song_pieces.read_songs(plan_path(folder, key))
 
 
 def describe(shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """The shards as JSON."""
     return [dataclasses.asdict(shard) for shard in shards]
+
+
+def divide_shards(num_shards: int, planned: Mapping[str, int]) -> dict[str, int]:
+    """Divide the shards over the parts by the songs planned.
+
+    Parameters
+    ----------
+    num_shards : int
+        The total that was asked for.
+    planned : mapping
+        Part to songs.
+
+    Returns
+    -------
+    dict
+        Part to shards: at least one for a part that is not empty, never more
+        than it has songs, the rest by largest remainder.
+    """
+    total = sum(planned.values())
+    exact = {part: num_shards * planned[part] / total if total else 0.0 for part in PARTS}
+    shares = {part: int(exact[part]) for part in PARTS}
+    by_remainder = sorted(PARTS, key=lambda part: (shares[part] - exact[part], part))
+    for part in by_remainder[: num_shards - sum(shares.values())]:
+        shares[part] += 1
+    shares = {part: min(planned[part], max(1, shares[part])) for part in PARTS}
+    while sum(shares.values()) > max(num_shards, sum(1 for part in PARTS if planned[part])):
+        shares[max(PARTS, key=lambda part: shares[part])] -= 1
+    return shares
+
+
+def encode_tags(
+    copies: Iterable[Candidate], numbers: Mapping[str, int], keep_untagged: bool
+) -> tuple[list[Candidate], list[Reject]]:
+    """Replace tag names by their numbers in the vocabulary.
+
+    Parameters
+    ----------
+    copies : iterable of Candidate
+        Copies of one song, in order.
+    numbers : mapping
+        Tag to number; a tag that is not in it is left out.
+    keep_untagged : bool
+        Whether a copy without any tag of the vocabulary stays.
+
+    Returns
+    -------
+    kept : list of Candidate
+        With `tags` as sorted numbers.
+    rejects : list of Reject
+        Copies that have only tags outside of the vocabulary.
+    """
+    kept, rejects = [], []
+    for copy in copies:
+        tags = sorted(numbers[tag] for tag in copy.tags if tag in numbers)
+        if tags or keep_untagged:
+            kept.append(copy._replace(tags=tags))
+        else:
+            rejects += rules.reject_pair(
+                copy, copy.path, Reason.NO_TAG, "none of its tags is in the vocabulary"
+            )
+    return kept, rejects

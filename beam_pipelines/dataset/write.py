@@ -22,14 +22,14 @@ from beam_pipelines.audio import decode, headers, spectrogram
 from beam_pipelines.audio.decode import AudioError, Clip
 from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
-from beam_pipelines.dataset import rules, sharding
+from beam_pipelines.dataset import layout, rules, sharding
+from beam_pipelines.dataset.layout import read_side, side_path
 from beam_pipelines.dataset.rules import Candidate
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import check_sight
 from beam_pipelines.scanning.measure import measured_columns
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.example import encode_example, tfrecord
-from schemas.manifest import PARTS
 from schemas.rejects import Reason, Reject
 
 
@@ -61,30 +61,6 @@ class WriteSettings:
     limits: Limits
     vocabulary: tuple[str, ...]
     must_see: tuple[str, ...]
-
-
-def side_path(work: str, key: str) -> str:
-    """Where a shard's side table lies."""
-    return storage.join(work, f"side-{key}.json")
-
-
-def read_side(output: str, work: str, shard: sharding.Shard) -> dict[str, Any] | None:
-    """The side table of a finished shard, or None where the shard is not finished."""
-    path = side_path(work, shard.key)
-    if not storage.exists(path):
-        return None
-    side = json.loads(storage.read_bytes(path))
-    agrees = storage.size(storage.join(output, shard.name)) == side["bytes"]
-    return side if agrees else None
-
-
-def delete_attempts(output: str) -> None:
-    """Delete what killed attempts at shards left under temporary names."""
-    for part in PARTS:
-        folder = storage.join(output, part)
-        for name in storage.list_names(folder):
-            if ".tfrecord." in name and name.endswith(".tmp"):
-                storage.delete(storage.join(folder, name))
 
 
 class Moments:
@@ -150,7 +126,7 @@ class WriteShard(beam.DoFn):
         self.pool.restore_original_limits()
 
     def process(self, shard: dict[str, Any]) -> Iterator[str]:
-        settings, shard = self.settings, sharding.Shard(**shard)
+        settings, shard = self.settings, layout.Shard(**shard)
         check_sight(settings.must_see)
         if read_side(settings.output, settings.work, shard) is not None:
             return
@@ -244,7 +220,7 @@ class _Side:
 
 
 def write_shards(
-    pipeline: beam.Pipeline, shards: Sequence[sharding.Shard], settings: WriteSettings
+    pipeline: beam.Pipeline, shards: Sequence[layout.Shard], settings: WriteSettings
 ) -> None:
     """Put the steps of the writing into a pipeline.
 

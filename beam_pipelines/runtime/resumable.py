@@ -7,8 +7,8 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from beam_pipelines.dataset.claim import lock
 from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.locks import lock
 
 _PREFIX = "piece-"
 

@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import sdk_worker
 
-from beam_pipelines.runtime import flink_options
+from beam_pipelines.runtime import flink_job_server, flink_options, flink_rest
 from beam_pipelines.runtime.preflight import find_refusal
 from schemas.common.command import ArgumentParser
 from schemas.common.cores import n_cores
@@ -56,7 +56,7 @@ def parse_options(argv: Sequence[str]) -> PipelineOptions:
     _, unknown = parser.parse_known_args(argv)
     defaults = ["--direct_running_mode=multi_threading", f"--direct_num_workers={n_cores()}"]
     if _runner_name(PipelineOptions(argv)).lower() == _FLINK:
-        argv = flink_options.add_job_server(flink_options.add_defaults(argv, n_cores()), unknown)
+        argv = flink_job_server.add_job_server(flink_options.add_defaults(argv, n_cores()), unknown)
     elif unknown:
         raise UsageError(f"unknown option {unknown[0]} (see --help)")
     parsed = PipelineOptions([*defaults, *argv])
@@ -126,10 +126,10 @@ def _on_flink(options: PipelineOptions, key: str) -> Iterator[None]:
     """Look after a job on Flink, and remove what Beam forgets of it."""
     master = options.view_as(FlinkRunnerOptions).flink_master
     watch = contextlib.nullcontext()
-    if flink_options.is_cluster(master):
-        if flink_options.cancel_jobs(master, key):
+    if flink_rest.is_cluster(master):
+        if flink_rest.cancel_jobs(master, key):
             print("an earlier job of the same output was cancelled; this goes on", file=sys.stderr)
-        watch = flink_options.heed_refusals(master, options.view_as(GoogleCloudOptions).job_name)
+        watch = flink_rest.heed_refusals(master, options.view_as(GoogleCloudOptions).job_name)
     before = tempfile.tempdir
     with watch, tempfile.TemporaryDirectory(prefix="orpheus-job-") as folder:
         tempfile.tempdir = folder

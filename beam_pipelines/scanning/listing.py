@@ -143,3 +143,24 @@ def _list_remote(root: str) -> Iterator[AudioFile]:
     for file in FileSystems.match([quoted + "**"])[0].metadata_list:
         modified = file.last_updated_in_seconds or 0.0
         yield AudioFile(file.path[len(prefix) :], file.size_in_bytes, float(modified))
+
+
+class ListedFile(NamedTuple):
+    """An audio file, and what is known against it before it is decoded.
+
+    Attributes
+    ----------
+    path : str
+        Under the audio root.
+    size : int
+        Bytes.
+    reason : str or None
+        The audio filter that its size, or an earlier scan, says it fails.
+    detail : str
+        What was measured.
+    """
+
+    path: str
+    size: int
+    reason: str | None = None
+    detail: str = ""

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.io.filesystem import BeamIOError
+from apache_beam.metrics import Metrics
 
 from beam_pipelines.audio.decode import AudioError, decode, to_mono
 from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.headers import Probe, check_label, probe
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.preflight import check_sight
+from beam_pipelines.runtime.resumable import Piece
 from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
+from schemas import tables
+from schemas.common.errors import RunError
 from schemas.rejects import FILE, Reason, Reject
+
+# A row of a piece is a row of the one table or of the other: its reason says which.
+_PIECE = pa.schema(
+    [*tables.SCAN, *(tables.REJECTS.field(name) for name in ("kind", "stage", "reason", "detail"))]
+)
 
 
 def measured_columns(
@@ -94,3 +109,64 @@ def measure_file(audio_dir: str, file: AudioFile, limits: Limits) -> dict[str, A
         "mtime": file.mtime,
         **columns,
     }
+
+
+class MeasurePiece(beam.DoFn):
+    """Measures the files of one piece and commits its table."""
+
+    def __init__(
+        self, audio_dir: str, listing_path: str, limits: Limits, must_see: Sequence[str] = ()
+    ) -> None:
+        self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
+        self.must_see = must_see
+
+    @functools.cached_property
+    def listed(self) -> pa.Table:
+        """The listing."""
+        return storage.read_table(self.listing_path)
+
+    def process(self, element: tuple[str, int, int]) -> Iterator[str]:
+        check_sight(self.must_see)
+        piece = Piece(*element)
+        rows = []
+        for values in self.listed.slice(piece.start, piece.stop - piece.start).to_pylist():
+            found = measure_file(self.audio_dir, AudioFile(**values), self.limits)
+            rows.append(found.row() if isinstance(found, Reject) else found)
+            kind = "rejects" if isinstance(found, Reject) else "kept"
+            Metrics.counter("scan", kind).inc()
+        storage.write_table(piece.path, pa.Table.from_pylist(rows, _PIECE))
+        yield piece.path
+
+
+def gather(pieces: Sequence[Piece], n_listed: int) -> tuple[pa.Table, pa.Table]:
+    """Put the two tables together from the pieces, in the listing's order.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        In order.
+    n_listed : int
+        Files listed.
+
+    Returns
+    -------
+    kept, rejects : pa.Table
+        Columns of :data:`schemas.tables.SCAN` and :data:`schemas.tables.REJECTS`.
+
+    Raises
+    ------
+    RunError
+        If they do not hold every listed file once.
+    """
+    rows = pa.concat_tables([storage.read_table(piece.path) for piece in pieces])
+    n_paths = pc.count_distinct(rows["path"]).as_py()
+    if not n_paths == len(rows) == n_listed:
+        raise RunError(
+            f"the accounts do not close: {n_listed:,} files listed, {len(rows):,} rows of "
+            f"{n_paths:,} files measured"
+        )
+    rejected = pc.is_valid(rows["reason"])
+    rejects = rows.filter(rejected)
+    no_track = pa.nulls(len(rejects), pa.string())
+    rejects = rejects.append_column("track_id", no_track).select(tables.REJECTS.names)
+    return rows.filter(pc.invert(rejected)).select(tables.SCAN.names), rejects

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import csv
+import dataclasses
 import hashlib
 import io
 import os
@@ -11,17 +13,18 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
 
-from beam_pipelines.dataset.rules import ListedFile
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.million_song.summary_file import Song
 from beam_pipelines.runtime import storage
-from beam_pipelines.scanning.listing import AudioFile, Listing
+from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.scanning.listing import AudioFile, ListedFile, Listing
+from beam_pipelines.sources.source import REJECTS, Kind, Rows, pack, ranges
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
 from schemas.rejects import SONG, Reason, Reject
@@ -169,13 +172,13 @@ def labelled_table(
     tags: Sequence[RawTag],
     raw_to_clean: Mapping[int, str] | None,
 ) -> pa.Table:
-    """What :func:`read_labelled` reads.
+    """What :meth:`LabelledFiles.read` reads.
 
     Parameters
     ----------
     rows : sequence of Labelled
     judged : pa.Table
-        The fields of ``join.ListedFile`` of the files that are there.
+        The fields of ``ListedFile`` of the files that are there.
     tags : sequence of RawTag
         From :func:`popularity`.
     raw_to_clean : mapping or None
@@ -208,46 +211,94 @@ def labelled_table(
 class _ReadLabelled(beam.DoFn):
     """Rows as pairs of a song and its file, and its tags as another output."""
 
-    def __init__(self, path: str, rejects: str) -> None:
-        self.path, self.rejects = path, rejects
+    def __init__(self, path: str) -> None:
+        self.path = path
 
-    def process(self, rows: tuple[int, int]) -> Iterator:
+    def process(self, rows: tuple[int, int]) -> Iterator[Any]:
         for row in storage.read_rows(self.path, *rows).to_pylist():
             track_id, artist = row["track_id"], row["artist"]
             if row["file"] is None:
                 reject = Reject(SONG, row["path"], track_id, None, Reason.NO_AUDIO)
-                yield pvalue.TaggedOutput(self.rejects, tuple(reject.row().values()))
+                yield pvalue.TaggedOutput(REJECTS, pack(reject))
                 continue
             song = Song(track_id, 0, "", artist, artist, "", "", 0)
             yield track_id, (tuple(song), tuple(ListedFile(**row["file"])))
             yield pvalue.TaggedOutput(_TAGS, (track_id, row["tags"]))
 
 
-def read_labelled(
-    pipeline: beam.Pipeline, path: str, ranges: Sequence[tuple[int, int]], rejects: str
-) -> tuple[beam.PCollection, beam.PCollection, tuple[beam.PCollection]]:
-    """Put the reading of labelled files into a pipeline.
+@dataclasses.dataclass(frozen=True)
+class LabelledFiles:
+    """A CSV file of one's own and the files that it names; see ``Source``."""
 
-    Parameters
-    ----------
-    pipeline : beam.Pipeline
-    path : str
-        Parquet file with a :func:`labelled_table`.
-    ranges : sequence of (int, int)
-        Of its rows, half open.
-    rejects : str
-        Name of the output for rejects.
+    manifest: str
+    rows: Sequence[Labelled]
+    listing: Listing
+    scan: pa.Table | None = None
+    mismatches: Sequence[str] = ()
+    duplicates: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    Returns
-    -------
-    pairs, tags, (rejects,)
-        Song and file by track id, tags by track id, rejects as plain tuples.
-    """
-    rows = (
-        pipeline
-        | "Ranges of the labelled files" >> beam.Create(ranges)
-        | "Spread the labelled files" >> beam.Reshuffle()
-        | "Read the labelled files"
-        >> beam.ParDo(_ReadLabelled(path, rejects)).with_outputs(rejects, _TAGS, main="pairs")
+    @property
+    def n_songs(self) -> int:
+        """Rows of the CSV file."""
+        return len(self.rows)
+
+    @property
+    def split(self) -> Mapping[str, str] | None:
+        """The column split, if there is one."""
+        return {row.track_id: row.part for row in self.rows} if self.rows[0].part else None
+
+    def popularity(self) -> Sequence[RawTag]:
+        """See :func:`popularity`."""
+        return popularity(self.rows)
+
+    def fingerprints(self) -> dict[str, Any]:
+        """The SHA-256 of the CSV file."""
+        return {"manifest": storage.sha256(self.manifest)}
+
+    def to_read(self, judged: pa.Table, clean: Mapping[int, str] | None) -> pa.Table:
+        """See :func:`labelled_table`."""
+        return labelled_table(self.rows, judged, self.popularity(), clean)
+
+    def read(
+        self, pipeline: beam.Pipeline, table: str, n_rows: int, clean: Mapping[int, str] | None
+    ) -> Rows:
+        """Pairs, tags and rejects of the labelled table."""
+        found = (
+            pipeline
+            | "Ranges of the labelled files" >> beam.Create(ranges(n_rows))
+            | "Spread the labelled files" >> beam.Reshuffle()
+            | "Read the labelled files"
+            >> beam.ParDo(_ReadLabelled(table)).with_outputs(REJECTS, _TAGS, main="pairs")
+        )
+        return Rows(found.pairs, found[_TAGS], (found[REJECTS],))
+
+
+def _add_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="a CSV file of your own with the columns path and tags (; or | between them) and, if "
+        "you like, artist and split (train, validation, test), in place of all files of the "
+        "Million Song Dataset",
     )
-    return rows.pairs, rows[_TAGS], (rows[rejects],)
+
+
+def _settle(args: argparse.Namespace) -> None:
+    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "scan", "val_above")
+    for name in others:
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} has no meaning with --manifest")
+    if args.split not in ("artist", "track"):
+        raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")
+    args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
+    args.tag_cleaning = args.tag_cleaning or "none"
+
+
+def _look(args: argparse.Namespace) -> LabelledFiles:
+    rows = parse_labelled(storage.read_text(args.manifest, "--manifest"), args.manifest)
+    with Progress("look for the audio files"):
+        listing = list_labelled(rows, args.audio_dir)
+    return LabelledFiles(args.manifest, rows, listing)
+
+
+KIND = Kind("manifest", _add_options, _settle, _look, ("manifest",))
