@@ -89,6 +89,14 @@ class AudioSpec:
         """Frames in a window of `seconds`: whole hops that fit (15 s: 468 at hop 512)."""
         return int(seconds * self.sample_rate / self.hop_length)
 
+    def hop(self, frontend: str) -> int:
+        """Samples from one step of a model's window to the next: of a frame, or 1."""
+        return self.hop_length if frontend == LOG_MEL else 1
+
+    def min_samples(self, frontend: str, window: int) -> int:
+        """Samples that fill a window of samples, or of as many centred frames."""
+        return (window - 1) * self.hop_length if frontend == LOG_MEL else window
+
     def to_json(self) -> dict[str, Any]:
         """The spec as a dictionary of JSON values."""
         return dataclasses.asdict(self)

@@ -55,6 +55,21 @@ class ModelInfo:
     model: dict[str, Any]
     licence: str = ""
 
+    @property
+    def hop(self) -> int:
+        """Samples from one step of a window to the next: of a frame, or 1 in a waveform."""
+        return self.spec.hop(self.frontend)
+
+    @property
+    def min_samples(self) -> int:
+        """Samples that fill one window."""
+        return self.spec.min_samples(self.frontend, self.window)
+
+    @property
+    def window_seconds(self) -> float:
+        """Length of a window in s."""
+        return self.window * self.hop / self.spec.sample_rate
+
     def to_json(self) -> dict[str, Any]:
         """The description as a dictionary of JSON values."""
         return {**dataclasses.asdict(self), "spec": self.spec.to_json()}

@@ -14,8 +14,9 @@ from schemas.common.errors import UsageError
 from schemas.saved_model import find_lite_model, read_lite_info
 from serving.engine.find_files import find_inputs
 from serving.engine.litert import load_lite_signature
+from serving.engine.run import Work
+from serving.output.row_options import add_row_options, check_row_options
 from serving.output.rows import Wanted, check_output
-from serving.predict import Work, add_row_options, check_row_options
 
 SECONDS = 30.0  # of a recording
 
@@ -84,10 +85,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _record(model: str, options: argparse.Namespace) -> int:
     """Record and tag, as serving.record does by default."""
-    from serving import record
+    from serving.recording.session import Wishes, open_model, record
 
-    top = ["--top", str(options.top)] if options.top else []
-    return record.main(["--model", model, "--seconds", str(options.record), *top])
+    top = {} if options.top is None else {"top": options.top}
+    wishes = Wishes(options.record, **top)
+    info, load = open_model(model)
+    return record(info, load, wishes)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from schemas.saved_model import (
 )
 from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
-from serving.webapp.app import MEGABYTE, Limits, make_app
+from serving.webapp.app import make_app
+from serving.webapp.tag_upload import MEGABYTE, Limits
 
 
 def main(argv: Sequence[str]) -> int:

@@ -79,8 +79,8 @@ def pretrained(musicnn_package, tmp_path_factory) -> pathlib.Path:
 def small_models(tmp_path_factory) -> dict[str, pathlib.Path]:
     """Untrained models by front end: SavedModels with LiteRT beside them; not to be changed."""
     from tests.test_export import WINDOWS, shared_tagger
-    from trainer.export import export_saved_model
     from trainer.tagger.litert import export_lite
+    from trainer.tagger.saved_model import export_saved_model
 
     folder = tmp_path_factory.mktemp("models")
     directories = {frontend: folder / frontend for frontend in WINDOWS}

@@ -17,9 +17,10 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, read_lite_info, read_model_info
 from tests.test_models import randomise
-from trainer.export import export_saved_model, load_tagger, main
+from trainer.export import main
 from trainer.models.registry import build_model
 from trainer.tagger.clip_tagger import Tagger
+from trainer.tagger.saved_model import export_saved_model, load_tagger
 
 LABELS = ["rock", "drum & bass", "chanson française"]
 WINDOWS = {LOG_MEL: 40, WAVEFORM: 20_000}

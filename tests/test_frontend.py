@@ -11,7 +11,6 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec, mel_filters
 from trainer.input.log_mel import clip_floor, log_mel
 from trainer.input.windows import (
     cut_windows,
-    least_samples,
     pad_clips,
     window_starts,
 )
@@ -97,10 +96,10 @@ def test_windows_are_cut_where_they_start(window, more, with_bands):
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("window", [1, 2, 187])
-def test_least_samples_make_one_window_and_no_sample_less_does(name, window):
+def test_min_samples_make_one_window_and_no_sample_less_does(name, window):
     spec = SPECS[name]
-    assert least_samples(WAVEFORM, window, spec) == window
-    least = least_samples(LOG_MEL, window, spec)
+    assert spec.min_samples(WAVEFORM, window) == window
+    least = spec.min_samples(LOG_MEL, window)
     assert spec.n_frames(least) == window
     assert least == 0 or spec.n_frames(least - 1) == window - 1
 

@@ -1,6 +1,8 @@
 """The house rules that a machine can check: imports, commands' help, sizes of files."""
 
 import ast
+import collections
+import graphlib
 import re
 import subprocess
 import sys
@@ -61,6 +63,51 @@ def test_arrows_point_down(package):
                 if name.split(".")[0] in set(PACKAGES) - MAY_IMPORT[package]:
                     wrong.append(f"{module_of(path)} imports {name}")
     assert wrong == []
+
+
+def room_of(module):
+    """The folder that a module lies in; None for one at the top of its package."""
+    package, *folders, _ = module.split(".")
+    return ".".join([package, *folders]) if folders else None
+
+
+def imports():
+    """(module, imported module) of our own, wherever in the file the import stands."""
+    modules = {module_of(path).removesuffix(".__init__") for path in SOURCES}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    name = f"{node.module}.{alias.name}"
+                    target = name if name in modules else node.module
+                    if target in modules and path.stem != "__init__":
+                        yield module_of(path), target
+
+
+def is_door(module):
+    """Commands and documented Python; all of schemas' contracts are meant to be met."""
+    return room_of(module) is None and not module.startswith("schemas")
+
+
+def test_a_room_has_at_most_twelve_files():
+    rooms = collections.Counter(path.parent for path in SOURCES if path.stem != "__init__")
+    crowded = {str(room.relative_to(ROOT)): n for room, n in rooms.items() if n > 12}
+    assert crowded == {}
+
+
+def test_doors_import_no_doors_and_rooms_no_doors():
+    wrong = [pair for pair in imports() if is_door(pair[1]) and pair[0] != pair[1]]
+    assert wrong == []
+
+
+def test_no_circle_between_files_or_rooms_and_no_arrow_up():
+    files = {(a, b) for a, b in imports()}
+    rooms = {(room_of(a) or a, room_of(b) or b) for a, b in files}
+    for arrows in (files, {(a, b) for a, b in rooms if a != b}):
+        graph = collections.defaultdict(set)
+        for a, b in arrows:
+            graph[a].add(b)
+        assert list(graphlib.TopologicalSorter(graph).static_order())  # CycleError names a circle
 
 
 def test_what_workers_import_is_light():

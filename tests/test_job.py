@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from schemas.config import Config, read_config
-from trainer.input.batches import WholeTracks
+from trainer.evaluation.validation import validate
+from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import (
     Job,
     checkpoint_file,
@@ -17,7 +18,6 @@ from trainer.job.directory import (
     job_parts,
 )
 from trainer.training.assemble import start_at_rates
-from trainer.training.monitor import validate
 from trainer.training.schedules import learning_rate
 
 

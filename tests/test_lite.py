@@ -35,11 +35,11 @@ from serving.engine.saved_model import load_signature
 from tests.conftest import ROOT
 from tests.test_export import LABELS, WINDOWS, noise
 from tests.test_models import randomise
-from trainer.export import export_saved_model, load_tagger
 from trainer.export import main as export_main
 from trainer.models.registry import build_model
 from trainer.tagger.clip_tagger import Tagger
 from trainer.tagger.litert import export_lite
+from trainer.tagger.saved_model import export_saved_model, load_tagger
 
 NEEDED = ("numpy", "soundfile", "soxr", "ai-edge-litert")
 METHODS = {"serving_default": "serve", "taggram": "taggram", "embeddings": "embeddings"}

@@ -21,13 +21,10 @@ from schemas.common.errors import RunError, UsageError
 from schemas.config import Training, fill, read_config
 from schemas.manifest import read_dataset
 from tests.datasets import tone_dataset
-from trainer.input.batches import (
-    WholeTracks,
-    part_source,
-    training_batches,
-    whole_tracks,
-)
+from trainer.input.batches import training_batches
 from trainer.input.records import read_tags
+from trainer.input.source import part_source
+from trainer.input.whole_tracks import WholeTracks, whole_tracks
 from trainer.job.directory import Job
 from trainer.job.state import save_state
 from trainer.loop import train

@@ -6,8 +6,14 @@ from matplotlib.image import imread
 
 from schemas.common.errors import UsageError
 from trainer.evaluation.bootstrap import draw, intervals, resample
+from trainer.evaluation.figures import (
+    names_that_fit,
+    plot_runs,
+    plot_tags,
+    read_epochs,
+)
 from trainer.evaluation.metrics import report
-from trainer.plot import main, names_that_fit, plot_runs, plot_tags, read_epochs
+from trainer.plot import main
 
 HEAD = "epoch,loss,val_loss,val_macro_roc_auc,val_macro_pr_auc,learning_rate\n"
 

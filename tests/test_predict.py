@@ -18,6 +18,7 @@ from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import METADATA, ModelInfo
 from serving import predict
 from serving.engine.find_files import find_audio, find_inputs
+from serving.engine.run import decode_ahead
 from serving.engine.saved_model import load_signature
 from tests.conftest import ROOT
 
@@ -336,7 +337,7 @@ def test_decoding_runs_ahead_only_so_far(tmp_path):
             yield clip
 
     with ThreadPoolExecutor(2) as pool:
-        clips = predict.decode_ahead(pool, paths(), INFO, ahead=3)
+        clips = decode_ahead(pool, paths(), INFO, ahead=3)
         assert len(begun) == 3
         for taken, (path, track) in enumerate(clips, start=1):
             assert (path, track.windows(0, 9).shape) == (clip, (1, 8000))

@@ -23,7 +23,7 @@ from serving import predict
 from serving.engine import beam_job
 from tests.conftest import ROOT
 from tests.test_export import SPEC, make_tagger
-from trainer.export import export_saved_model
+from trainer.tagger.saved_model import export_saved_model
 
 WINDOWS = {LOG_MEL: 40, WAVEFORM: 20_000}  # 1.25 s
 

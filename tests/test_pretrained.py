@@ -19,15 +19,16 @@ from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
 from tests import numpy_models
 from tests.test_models import outputs
-from trainer.export import export_saved_model
-from trainer.import_pretrained import build_network, main, network_config
+from trainer.import_pretrained import main, network_config
 from trainer.models.musicnn_package import (
     NETWORKS,
     SPEC,
     WINDOW,
     Package,
 )
+from trainer.models.pretrained import build_network
 from trainer.tagger.clip_tagger import config_tagger, read_checkpoint
+from trainer.tagger.saved_model import export_saved_model
 
 pytestmark = pytest.mark.pretrained
 

@@ -19,7 +19,7 @@ from schemas.manifest import read_dataset
 from tests.datasets import TONES, tone_dataset
 from tests.test_lastfm import make_database
 from trainer.datasets import datasets, split_shards
-from trainer.input.batches import window_tracks
+from trainer.input.whole_tracks import window_tracks
 from trainer.loop import train
 
 SETTINGS = ["window_seconds=1", "batch_size=3", "epochs=2", "n_filters=1", "n_dense=8"]

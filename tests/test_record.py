@@ -21,7 +21,7 @@ from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import lite_path, read_model_info
 from serving import record
 from serving.engine.saved_model import load_signature
-from serving.recording import microphone
+from serving.recording import microphone, screen
 from tests.test_export import LABELS, noise
 
 RATE = 44_100
@@ -318,27 +318,27 @@ def test_levels_are_those_of_sines(amplitude, frequency):
 
 def test_what_is_wrong_with_the_level_is_said():
     silent = np.zeros((RATE, 2), np.int16)
-    assert record.describe(silent, RATE) == (
+    assert screen.describe(silent, RATE) == (
         "recorded 1.0 s, loudest -100 dBFS: hardly anything was heard; is the microphone muted?"
     )
     loud = np.full((RATE, 1), -32768, np.int16)
-    assert record.describe(loud, RATE).startswith("recorded 1.0 s, loudest 0 dBFS: too loud")
+    assert screen.describe(loud, RATE).startswith("recorded 1.0 s, loudest 0 dBFS: too loud")
     half = np.full((RATE // 2, 1), 16384, np.int16)
-    assert record.describe(half, RATE) == "recorded 0.5 s, loudest -6 dBFS"
-    assert record.meter(half, 1.5, 30) == (
+    assert screen.describe(half, RATE) == "recorded 0.5 s, loudest -6 dBFS"
+    assert screen.meter(half, 1.5, 30) == (
         "  1.5 of 30 s  [###########################...]   -6 dBFS"
     )
-    assert record.meter(silent, 0, 3) == "  0.0 of 3 s  [..............................] -100 dBFS"
-    assert record.meter(loud, 2, 3).endswith("[##############################]    0 dBFS  too loud")
+    assert screen.meter(silent, 0, 3) == "  0.0 of 3 s  [..............................] -100 dBFS"
+    assert screen.meter(loud, 2, 3).endswith("[##############################]    0 dBFS  too loud")
 
 
 def test_a_terminal_is_drawn_over(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "6")
-    screen = record.Screen()
-    screen.draw(["one"])
-    screen.draw(["longer", "two"])
-    screen.draw(["three"])
+    drawn = screen.Screen()
+    drawn.draw(["one"])
+    drawn.draw(["longer", "two"])
+    drawn.draw(["three"])
     assert capsys.readouterr().err == (
         "\r\033[Kone\n\033[1A\r\033[Klonge\n\r\033[Ktwo\n\033[2A\r\033[Kthree\n"
     )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.common.errors import UsageError
-from serving.engine.batching import Result
+from serving.output.result import Result
 from serving.output.rows import (
     Wanted,
     best_tags,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.engine.batching import Result
+from serving.output.result import Result
 from serving.output.taggram_plot import column_edges, draw_taggram, scale_end
 
 HIGHEST, LOWEST = (252, 253, 191), (0, 0, 4)  # ends of matplotlib's magma

@@ -17,9 +17,10 @@ from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.litert import load_lite_signature
 from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
+from trainer.evaluation import compare
 from trainer.evaluation.bootstrap import draw, intervals, resample
 from trainer.evaluation.scoring import Scored
-from trainer.export import find_checkpoint
+from trainer.job.directory import find_checkpoint
 
 SPEED = ["examples_per_second", "input_wait"]
 SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "learning_rate=0.003"]
@@ -186,11 +187,11 @@ def test_models_are_compared_over_the_tags_that_mean_the_same(evaluated):
     merged = np.maximum(truth[:, :1], truth[:, 2:])  # low stands for noise too
     theirs = Scored(tids, ["test"] * 16, ["high", "low"], np.hstack([truth[:, 1:2], merged]),
                     values[:, 1::-1], ["high", "low"])  # fmt: skip
-    result = evaluate.compare(ours, theirs, 20)
+    result = compare.compare(ours, theirs, 20)
     assert result["tags"] == ["high"]
     assert result["macro"]["interval"]["roc_auc"] == [0, 0]
     with pytest.raises(UsageError, match="no tag in common"):
-        evaluate.compare(ours, replace(theirs, known=["low"]))
+        compare.compare(ours, replace(theirs, known=["low"]))
 
 
 def test_a_published_split_chooses_the_tracks(job, waveform_set, evaluated, tmp_path, capsys):

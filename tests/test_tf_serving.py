@@ -14,7 +14,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from tests.test_export import LABELS, SPEC, make_tagger, noise
-from trainer.export import export_saved_model
+from trainer.tagger.saved_model import export_saved_model
 
 
 class Servicer(prediction_service_pb2_grpc.PredictionServiceServicer):

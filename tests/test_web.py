@@ -26,7 +26,7 @@ from schemas.common.errors import UsageError
 from schemas.saved_model import SERVE, TAGGRAM
 from serving import web
 from serving.engine.saved_model import load_signature
-from serving.webapp import app
+from serving.webapp import app, guard, tag_upload
 from tests.conftest import ROOT
 from tests.devtools import open_tab
 
@@ -40,9 +40,9 @@ MAX_SIZE, MAX_SECONDS = 3, 40  # MB, s
 def job(tmp_path_factory):
     """A job directory with a small tagger of random weights."""
     from tests.test_models import randomise
-    from trainer.export import export_saved_model
     from trainer.models.registry import build_model
     from trainer.tagger.clip_tagger import Tagger
+    from trainer.tagger.saved_model import export_saved_model
 
     options = {"n_filters": 1, "n_dense": 8}
     shape = {"frontend": LOG_MEL, "window": WINDOW, "n_mels": SPEC.n_mels, "n_tags": len(LABELS)}
@@ -300,7 +300,7 @@ def test_a_header_that_claims_days_is_not_believed_with_memory(server):
 def test_too_long_without_a_header_that_says_so(server):
     """Foreign bytes before the frames: only decoding tells the length."""
     data = b"\xff\x00" * 3000 + encoded(music(MAX_SECONDS + 1), format="MP3")
-    assert app.claimed_seconds(io.BytesIO(data)) == 0
+    assert tag_upload.claimed_seconds(io.BytesIO(data)) == 0
     assert server.tag(data) == (413, {"error": TOO_LONG})
     data = b"\xff\x00" * 3000 + encoded(music(MAX_SECONDS - 1), format="MP3")
     assert server.tag(data)[0] == 200
@@ -359,7 +359,7 @@ def test_names_that_the_server_goes_by():
     from starlette.datastructures import Headers
 
     def refused(named, host):
-        return app.refused(Headers({"host": named}), host) is not None
+        return guard.refused(Headers({"host": named}), host) is not None
 
     assert not refused("music.home:8000", "Music.home")
     assert not refused("192.168.1.7:8000", "0.0.0.0")
@@ -435,7 +435,7 @@ def test_the_page_is_all_there(server):
         assert (status, content) == (200, (app.PAGE / name).read_bytes())
         assert headers["content-type"].split(";")[0] == media_type
         assert "server" not in headers
-        for key, value in app.HEADERS.items():
+        for key, value in guard.HEADERS.items():
             assert headers[key] == value
         assert not re.search(rb"(?<!xmlns=\")https?://", content)
 

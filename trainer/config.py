@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
+from schemas.common.files import write_text
 from schemas.config import Config, read_config
-from trainer.job.directory import write_text
 
 _PRESETS = os.path.join(os.path.dirname(__file__), "presets")
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 from schemas.common.errors import UsageError
 from schemas.config import Config, fill, parse_config
 from schemas.manifest import PARTS, Dataset
-from trainer.input.batches import WholeTracks, training_batches, whole_tracks
-from trainer.input.records import make_source
+from trainer.input.batches import training_batches
+from trainer.input.source import make_source
+from trainer.input.whole_tracks import WholeTracks, whole_tracks
 
 _WINDOWS_A_BATCH = 32  # of whole tracks
 

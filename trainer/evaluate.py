@@ -12,18 +12,20 @@ import numpy as np
 
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
+from schemas.common.files import write_text
 from schemas.manifest import PARTS, Dataset, read_dataset
 from schemas.split_file import parse_split
 from trainer.evaluation.bootstrap import (
-    AREAS,
-    MEANS,
     RESAMPLES,
-    difference,
-    draw,
-    intervals,
-    resample,
 )
-from trainer.evaluation.metrics import comparison_table, report, table
+from trainer.evaluation.compare import compare, figures
+from trainer.evaluation.figures import (
+    check_file,
+    check_place,
+    plot_tags,
+    save_figure,
+)
+from trainer.evaluation.metrics import comparison_table, table
 from trainer.evaluation.scoring import (
     Scored,
     check_fit,
@@ -31,8 +33,6 @@ from trainer.evaluation.scoring import (
     label_columns,
     score_tracks,
 )
-from trainer.job.directory import write_text
-from trainer.plot import check_file, check_place, plot_tags, save_figure
 
 
 def parser() -> ArgumentParser:
@@ -149,58 +149,6 @@ def _say_split(file: str, chosen: set[str], scored: Scored) -> dict[str, Any]:
         f"{found['train']:,} of them in its train part"
     )
     return {"split_file": {"file": file, "tracks": len(chosen), "found": found}}
-
-
-def figures(scored: Scored, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """What :func:`trainer.evaluation.metrics.report` says; ``intervals`` where asked for."""
-    truth, scores = scored.columns(scored.known)
-    result = report(truth, scores, scored.known)
-    if resamples:
-        drawn = resample(truth, scores, draw(len(truth), resamples))
-        result["intervals"] = intervals(drawn, scored.known)
-    return result
-
-
-def compare(scored: Scored, other: Scored, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Two models on the same tracks, over the tags that mean the same to both.
-
-    Returns
-    -------
-    dict
-        ``tags``; ``macro``, ``macro_min_positives`` and ``micro``, each with ``this``,
-        ``other``, ``difference`` (this less other) and, where asked for, its
-        ``interval``, all by area.
-
-    Raises
-    ------
-    UsageError
-        If no tag means the same to both.
-    """
-    tags = [
-        tag
-        for tag in scored.known
-        if tag in other.known and np.array_equal(scored.columns([tag])[0], other.columns([tag])[0])
-    ]
-    if not tags:
-        raise UsageError("the two models have no tag in common")
-    truth, ours = scored.columns(tags)
-    theirs = other.columns(tags)[1]
-    this, that = report(truth, ours, tags), report(truth, theirs, tags)
-    result: dict[str, Any] = {"tags": tags}
-    for mean in MEANS:
-        pairs = {area: (this[mean][area], that[mean][area]) for area in AREAS}
-        result[mean] = {
-            "this": {area: pair[0] for area, pair in pairs.items()},
-            "other": {area: pair[1] for area, pair in pairs.items()},
-            "difference": {
-                area: None if None in pair else pair[0] - pair[1] for area, pair in pairs.items()
-            },
-        }
-    if resamples:
-        limits = difference(truth, ours, theirs, draw(len(truth), resamples))
-        for mean in MEANS:
-            result[mean]["interval"] = limits[mean]
-    return result
 
 
 def _write(options: argparse.Namespace, result: dict[str, Any], scored: Scored) -> None:

@@ -6,20 +6,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from schemas.audio_spec import LOG_MEL
-from schemas.common.command import ArgumentParser, import_tensorflow, run_command
+from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
+from schemas.common.files import write_text
 from schemas.config import Config, Model, TFRecords, Training
-from trainer.export import export_saved_model
 from trainer.job.directory import (
     BEST,
     CONFIG,
     EXPORT,
     checkpoint_file,
     config_text,
-    write_text,
 )
 from trainer.models.musicnn_package import (
     NETWORKS,
@@ -28,12 +26,10 @@ from trainer.models.musicnn_package import (
     WINDOW,
     Package,
     download,
-    layer_weights,
 )
+from trainer.models.pretrained import build_network
 from trainer.tagger.litert import export_lite
-
-if TYPE_CHECKING:  # --help does not wait for TensorFlow
-    import keras
+from trainer.tagger.saved_model import export_saved_model
 
 LICENCE = "LICENSE.txt"
 
@@ -137,36 +133,6 @@ def network_config(network: str, labels: Sequence[str]) -> Config:
             tfrecords=TFRecords(**facts),
         )
     )
-
-
-def build_network(network: str, package: Package, n_tags: int) -> keras.Model:
-    """The project's model with a published network's weights.
-
-    Returns
-    -------
-    keras.Model
-        ``[batch, 187, 96]`` float32 to scores ``[batch, n_tags]``.
-
-    Raises
-    ------
-    UsageError
-        If a weight is missing or has another shape.
-    """
-    import_tensorflow()
-    from trainer.models.registry import build_model
-
-    model = build_model(
-        NETWORKS[network], frontend=LOG_MEL, window=WINDOW, n_mels=SPEC.n_mels, n_tags=n_tags
-    )
-    left = {layer.name for layer in model.layers if layer.weights}
-    for name, weights in layer_weights(network, package.variables(network)):
-        try:
-            model.get_layer(name).set_weights(weights)
-        except ValueError as error:
-            raise UsageError(f"{network} is not as published: {name}: {error}") from error
-        left.remove(name)
-    assert not left, left
-    return model
 
 
 if __name__ == "__main__":

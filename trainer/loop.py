@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from schemas.common.errors import UsageError
-from schemas.config import Config, select_tags
-from trainer.input.batches import WholeTracks, window_tracks
+from schemas.config import Config
+from schemas.tag_choice import select_tags
+from trainer.input.whole_tracks import WholeTracks, window_tracks
 from trainer.job.directory import BEST, Job, checkpoint_file
 from trainer.training.assemble import make_model, make_optimizer, start_at_rates
 from trainer.training.custom_loop import custom_loop

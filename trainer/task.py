@@ -10,8 +10,14 @@ from collections.abc import Sequence
 from schemas.audio_spec import AUDIO_FORMATS
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
-from schemas.config import Config, describe, fill, read_config, select_tags
+from schemas.config import (
+    Config,
+    describe,
+    fill,
+    read_config,
+)
 from schemas.manifest import Dataset, read_dataset
+from schemas.tag_choice import select_tags
 from trainer.job.directory import (
     CONFIG,
     EXPORT,
@@ -178,16 +184,13 @@ def run(
         If a shard cannot be read or the training diverges.
     """
     tf = import_tensorflow()
-    from trainer.export import export_saved_model
-    from trainer.input.batches import (
-        damage,
-        part_source,
-        read_tags,
-        training_batches,
-        whole_tracks,
-    )
+    from trainer.input.batches import read_tags, training_batches
+    from trainer.input.records import shard_error
+    from trainer.input.source import part_source
+    from trainer.input.whole_tracks import whole_tracks
     from trainer.loop import best_model, train
     from trainer.tagger.clip_tagger import config_tagger
+    from trainer.tagger.saved_model import export_saved_model
     from trainer.training.assemble import fill_options, make_model
     from trainer.training.devices import make_strategy
 
@@ -226,7 +229,7 @@ def run(
             )
         except tf.errors.OpError as error:
             shards = [*source.shards, *dataset.shards("validation")]
-            raise damage(shards, error) from error
+            raise shard_error(shards, error) from error
     tagger = config_tagger(model, config, inherited_licence(config.training.init_from))
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)

@@ -13,41 +13,13 @@ from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
 from serving.engine.track import Track, load_track
+from serving.output.result import Result
 
 MODEL_FAILED = "model_failed"  # the one reason that is none of the data's
 _BATCH = 16  # windows; on a CPU more are no faster
 _BATCH_VALUES = 1 << 20  # float32 of a batch: fewer windows where one is large
 
 Model = Callable[[np.ndarray], dict[str, Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What became of a file.
-
-    Attributes
-    ----------
-    error : str or None
-        Why it has no tags: a reason of :mod:`schemas.rejects` or `MODEL_FAILED`, and
-        after a colon what more is known. The arrays are then empty.
-    scores : np.ndarray, float32 [tags]
-        Means over the windows.
-    windows : np.ndarray, float32 [windows, tags]
-        Scores of each window.
-    starts : np.ndarray, float64 [windows]
-        Their starts in s.
-    embedding : np.ndarray, float32 [features]
-        Mean over the windows.
-    is_short : bool
-        Whether the file was shorter than a window and padded with zeros.
-    """
-
-    error: str | None
-    scores: np.ndarray
-    windows: np.ndarray
-    starts: np.ndarray
-    embedding: np.ndarray
-    is_short: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

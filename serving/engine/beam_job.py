@@ -48,13 +48,13 @@ from serving.engine.batching import (
     Batch,
     Collector,
     Model,
-    Result,
     answer,
     batch_size,
     open_track,
     pack,
 )
 from serving.engine.saved_model import load_signature
+from serving.output.result import Result
 
 _LISTED = pa.schema([("path", pa.binary())])  # a name need not be text
 _NUMBERS = pa.list_(pa.float32())

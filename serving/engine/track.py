@@ -204,7 +204,7 @@ def _keep(blocks: Iterator[np.ndarray], info: ModelInfo, max_seconds: float) -> 
     """Spool a file's samples, or their spectrogram, and plan its windows."""
     spec, window = info.spec, info.window
     is_log_mel = info.frontend == LOG_MEL
-    least = (window - 1) * spec.hop_length if is_log_mel else window
+    least = info.min_samples
     length = 0
 
     def padded() -> Iterator[np.ndarray]:
@@ -225,7 +225,7 @@ def _keep(blocks: Iterator[np.ndarray], info: ModelInfo, max_seconds: float) -> 
     has_floor = is_log_mel and spec.compression == "db"
     floor = np.float32(highest) - np.float32(spec.top_db) if has_floor else None
     starts = window_starts(kept.length, window)
-    seconds = starts * (spec.hop_length if is_log_mel else 1) / spec.sample_rate
+    seconds = starts * info.hop / spec.sample_rate
     duration = length / spec.sample_rate
     return Track(starts, window, seconds, length < least, duration, kept, floor)
 

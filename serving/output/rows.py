@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from schemas.common.errors import RunError, UsageError
-from serving.engine.batching import Result
+from serving.output.result import Result
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 _DECIMALS = 6

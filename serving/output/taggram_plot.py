@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.common.errors import RunError
-from serving.engine.batching import Result
+from serving.output.result import Result
 from serving.output.rows import readable
 
 TAGS = 15  # of a track, the best

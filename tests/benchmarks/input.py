@@ -25,7 +25,8 @@ from schemas.audio_spec import AudioSpec
 from schemas.config import fill, read_config
 from schemas.manifest import read_dataset
 from tests.datasets import write_dataset
-from trainer.input.batches import part_source, training_batches, window_start
+from trainer.input.batches import training_batches, window_start
+from trainer.input.source import part_source
 
 SPEC = AudioSpec()
 SECONDS, SAMPLES = 30, 15 * SPEC.sample_rate

@@ -18,8 +18,8 @@ from schemas.common.errors import UsageError
 from schemas.config import parse_config, read_config
 from schemas.manifest import Dataset
 from schemas.saved_model import ModelInfo, find_saved_model, read_model_info
-from trainer.export import find_checkpoint, load_tagger
-from trainer.job.directory import CONFIG
+from trainer.job.directory import CONFIG, find_checkpoint
+from trainer.tagger.saved_model import load_tagger
 
 _SECONDS_A_LINE = 60
 
@@ -190,12 +190,8 @@ def _tracks(
 ) -> Iterator[tuple[str, str, Any, np.ndarray]]:
     """Part, id, clip (float32 tensor) and targets of each track; says how far it is."""
     tf = import_tensorflow()
-    from trainer.input.batches import (
-        Source,
-        damage,
-        read_tracks,
-        to_float,
-    )
+    from trainer.input.batches import Source, read_tracks, to_float
+    from trainer.input.records import shard_error
 
     records = sum(dataset.records(part) for part in parts)
     read, said = 0, time.monotonic()
@@ -218,4 +214,4 @@ def _tracks(
                     said = time.monotonic()
                     print(f"scored {read:,} of {records:,} tracks", file=sys.stderr)
         except tf.errors.OpError as error:
-            raise damage(source.shards, error) from error
+            raise shard_error(source.shards, error) from error

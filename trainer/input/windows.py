@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from schemas.audio_spec import WAVEFORM, AudioSpec
-
 
 def window_starts(length: tf.Tensor | int, window: int) -> tf.Tensor:
     """Starts of the windows that cover a clip.
@@ -45,26 +43,6 @@ def cut_windows(clips: tf.Tensor, window: int) -> tf.Tensor:
     """
     starts = window_starts(tf.shape(clips)[1], window)
     return tf.gather(clips, starts[:, None] + tf.range(window)[None], axis=1)
-
-
-def least_samples(frontend: str, window: int, spec: AudioSpec) -> int:
-    """Samples that audio must have to make one window.
-
-    Parameters
-    ----------
-    frontend : {'waveform', 'log-mel-spectrogram'}
-        The model's front end.
-    window : int
-        Samples (waveform) or frames (log-mel) of a window.
-    spec : AudioSpec
-        The signal front end.
-
-    Returns
-    -------
-    int
-        `window` samples, or those whose centred frames are `window` frames.
-    """
-    return window if frontend == WAVEFORM else (window - 1) * spec.hop_length
 
 
 def pad_clips(clips: tf.Tensor, length: int, value: tf.Tensor | float = 0.0) -> tf.Tensor:

@@ -15,7 +15,11 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from schemas.common.errors import UsageError
+from schemas.common.files import write_text
 from schemas.config import Config
+
+_SUFFIX = ".keras"
 
 if TYPE_CHECKING:  # a job directory is looked at before TensorFlow's long import
     import keras
@@ -65,14 +69,6 @@ def lost_file(job_dir: str) -> str | None:
 def config_text(config: Config) -> str:
     """What ``config.json`` holds."""
     return json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    partial = f"{path}.partial"
-    with open(partial, "w", encoding="utf8") as stream:
-        stream.write(text)
-    os.replace(partial, path)
 
 
 class Job:
@@ -172,3 +168,29 @@ def rank(row: dict[str, Any]) -> tuple[int, float]:
     if row.get("val_loss") is not None:
         return 1, -row["val_loss"]
     return 0, row["epoch"]
+
+
+def find_checkpoint(job_dir: str, name: str) -> str:
+    """Path of a checkpoint of a job.
+
+    Parameters
+    ----------
+    job_dir : str
+        Directory that trainer.task wrote.
+    name : str
+        'best', 'epoch-07', …
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name; says which there are.
+    """
+    folder = os.path.join(job_dir, CHECKPOINTS)
+    files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    names = [file.removesuffix(_SUFFIX) for file in files if file.endswith(_SUFFIX)]
+    names = [name for name in names if not name.startswith(".")]
+    if not names:
+        raise UsageError(f"{job_dir} holds no checkpoints; trainer.task writes them")
+    if name not in names:
+        raise UsageError(f"{job_dir} has no checkpoint {name!r}: there are {', '.join(names)}")
+    return os.path.join(folder, name + _SUFFIX)

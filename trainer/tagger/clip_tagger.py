@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
-from schemas.config import Config, select_tags
+from schemas.config import Config
 from schemas.saved_model import ModelInfo
+from schemas.tag_choice import select_tags
 from trainer.input.log_mel import clip_floor, log_mel
 from trainer.input.windows import (
     cut_windows,
-    least_samples,
     pad_clips,
     window_starts,
 )
@@ -169,7 +169,7 @@ class Tagger:
     def _clips(self, audio: tf.Tensor) -> tf.Tensor:
         """Samples or spectrograms, at least a window long."""
         info = self.info
-        audio = pad_clips(audio, least_samples(info.frontend, info.window, info.spec))
+        audio = pad_clips(audio, info.min_samples)
         return audio if info.frontend == WAVEFORM else log_mel(audio, info.spec)
 
     def _run(self, clips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,0 +1,107 @@
+"""What the terminal shows of a recording: level, tags, bars."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from schemas.saved_model import ModelInfo
+from serving.output.rows import best_tags
+from serving.recording.microphone import SILENCE, is_clipped, level, model_audio
+
+QUIET = -60.0  # dBFS under which a microphone is most likely muted
+METER_LOW = -60.0  # dBFS at the left end of the meter
+BAR = 30  # characters
+Call = Callable[[np.ndarray], dict[str, Any]]
+
+
+class Live:
+    """The tags of the last window, once a second.
+
+    Parameters
+    ----------
+    call : callable
+        The model's serving signature.
+    info : ModelInfo
+    rate : int
+        The microphone's rate in Hz.
+    top : int
+        How many of the best tags.
+    """
+
+    def __init__(self, call: Call, info: ModelInfo, rate: int, top: int) -> None:
+        self._call, self._info, self._rate, self._top = call, info, rate, top
+        self._window = round(info.min_samples / info.spec.sample_rate * rate)
+        self._tagged = 0
+        self._lines: list[str] = []
+
+    def lines(self, pcm: np.ndarray) -> list[str]:
+        """Lines for what was heard so far, int16 [samples, channels]; new ones each second."""
+        if len(pcm) - self._tagged < self._rate:
+            return self._lines
+        self._tagged = len(pcm)
+        last = pcm[-self._window :]
+        audio = model_audio(last, self._rate, self._info.spec.sample_rate)
+        outputs = self._call(audio[np.newaxis])
+        tags, scores = outputs["tags"], outputs["scores"][0]
+        self._lines = [f"the last {len(last) / self._rate:.0f} s:", *bars(tags, scores, self._top)]
+        if not sys.stderr.isatty():
+            best = ", ".join(f"{b['tag']} {b['score']:.2f}" for b in best_tags(tags, scores, top=3))
+            print(f"{len(pcm) / self._rate:5.0f} s  {best}", flush=True)
+        return self._lines
+
+
+@dataclasses.dataclass
+class Screen:
+    """Lines on a terminal that are drawn again over themselves; nothing anywhere else."""
+
+    height: int = 0
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show these lines in the place of the last ones."""
+        if not sys.stderr.isatty():
+            return
+        up = f"\033[{self.height}A" if self.height else ""
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps would be two
+        text = "".join(f"\r\033[K{line[:width]}\n" for line in lines)
+        print(up + text, end="", file=sys.stderr, flush=True)
+        self.height = len(lines)
+
+
+def meter(block: np.ndarray, heard: float, seconds: float) -> str:
+    """The line of time and level: ``12.3 of 30 s  [#######....] -21 dBFS``."""
+    loud = level(block)
+    note = "  too loud" if is_clipped(block) else ""
+    filled = bar((loud - METER_LOW) / -METER_LOW)
+    return f"{heard:5.1f} of {seconds:g} s  [{filled}] {loud:4.0f} dBFS{note}"
+
+
+def bar(share: float) -> str:
+    """A bar of `BAR` characters, filled from the left by a share of 0 to 1."""
+    filled = round(BAR * min(max(share, 0.0), 1.0))
+    return "#" * filled + "." * (BAR - filled)
+
+
+def bars(names: Sequence[str], scores: np.ndarray, top: int) -> list[str]:
+    """The best tags, a line each."""
+    return [
+        f"  {best['score']:.3f} {bar(best['score'])} {best['tag']}"
+        for best in best_tags(names, scores, top=top)
+    ]
+
+
+def describe(pcm: np.ndarray, rate: int) -> str:
+    """Length and level of a recording, and what is wrong with the level."""
+    blocks = [pcm[k : k + rate // 10] for k in range(0, len(pcm), rate // 10)]
+    loudest = max(map(level, blocks), default=SILENCE)
+    text = f"recorded {len(pcm) / rate:.1f} s, loudest {loudest:.0f} dBFS"
+    if loudest < QUIET:
+        return text + ": hardly anything was heard; is the microphone muted?"
+    if is_clipped(pcm):
+        return text + ": too loud in places, what is over full scale is cut off"
+    return text

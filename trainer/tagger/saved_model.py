@@ -1,0 +1,128 @@
+"""A tagger as SavedModel: written, and called from its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from schemas.audio_spec import LOG_MEL
+from schemas.common.command import import_tensorflow
+from schemas.common.errors import UsageError
+from schemas.saved_model import (
+    EMBEDDINGS,
+    FEATURES,
+    METADATA,
+    SERVE,
+    TAGGRAM,
+    WINDOWS,
+    ModelInfo,
+    read_model_info,
+)
+
+if TYPE_CHECKING:  # --help does not wait for TensorFlow
+    from trainer.tagger.clip_tagger import Tagger
+
+
+def export_saved_model(tagger: Tagger, directory: str) -> None:
+    """Write a SavedModel with the signatures of the tagger.
+
+    ``serving_default``, ``taggram``, ``embeddings``, ``windows`` and, for log-mel models,
+    ``features``; batch and length are free. What the model is stands beside it in
+    ``assets.extra/orpheus.json``, see :mod:`schemas.saved_model`.
+
+    Parameters
+    ----------
+    tagger : Tagger
+        The model and its front end.
+    directory : str
+        Where to; an exported model that is already there is replaced.
+
+    Raises
+    ------
+    UsageError
+        If something else is there.
+    """
+    check_place(directory)
+    tf = import_tensorflow()
+    parent = os.path.dirname(os.path.abspath(directory))
+    os.makedirs(parent, exist_ok=True)
+    work = tempfile.mkdtemp(prefix=".export-", dir=parent)
+    try:
+        model = os.path.join(work, "model")
+        signatures = {SERVE: tagger.serve, TAGGRAM: tagger.taggram, EMBEDDINGS: tagger.embeddings}
+        signatures[WINDOWS] = tagger.windows
+        if tagger.info.frontend == LOG_MEL:
+            signatures[FEATURES] = tagger.features
+        variables = tf.Module()
+        variables.weights = tagger.weights
+        tf.saved_model.save(variables, model, signatures)
+        os.makedirs(os.path.join(model, os.path.dirname(METADATA)))
+        with open(os.path.join(model, METADATA), "w", encoding="utf8") as stream:
+            json.dump(tagger.info.to_json(), stream, indent=1, ensure_ascii=False)
+        if os.path.isdir(directory):
+            os.rename(directory, os.path.join(work, "old"))
+        os.rename(model, directory)
+    finally:
+        shutil.rmtree(work)
+
+
+def check_place(directory: str) -> None:
+    """A directory can be written if it is not there, empty or an exported model."""
+    if not os.path.lexists(directory) or os.path.isfile(os.path.join(directory, METADATA)):
+        return
+    if not os.path.isdir(directory) or os.listdir(directory):
+        raise UsageError(f"{directory} exists and is no exported model: choose another place")
+
+
+class LoadedTagger:
+    """An exported model with the methods of :class:`trainer.tagger.clip_tagger.Tagger`.
+
+    Attributes
+    ----------
+    info : ModelInfo
+        What the model is.
+    serve, taggram, embeddings, windows, features : callable
+        The signatures; `features` only for log-mel models.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.info: ModelInfo = read_model_info(directory)
+        self._module = import_tensorflow().saved_model.load(directory)
+        self.serve = self._method(SERVE, "audio")
+        self.taggram = self._method(TAGGRAM, "audio")
+        self.embeddings = self._method(EMBEDDINGS, "audio")
+        self.windows = self._method(WINDOWS, "windows")
+        if FEATURES in self._module.signatures:
+            self.features = self._method(FEATURES, "spectrogram")
+
+    def _method(self, signature: str, argument: str) -> Callable:
+        """A signature (keywords and tensors only) as a method of one array."""
+        tf = import_tensorflow()
+        module = self._module  # a signature alone does not keep its variables alive
+
+        def call(values):
+            return module.signatures[signature](
+                **{argument: tf.convert_to_tensor(values, tf.float32)}
+            )
+
+        return call
+
+
+def load_tagger(directory: str) -> LoadedTagger:
+    """Read an exported model.
+
+    Parameters
+    ----------
+    directory : str
+        A SavedModel directory written by :func:`export_saved_model`.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    return LoadedTagger(directory)
