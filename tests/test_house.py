@@ -159,6 +159,15 @@ def test_sizes(path):
             assert node.end_lineno - node.lineno - docstring < 60, node.name
 
 
+def test_the_paths_of_the_architecture_page_exist():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page.split("## Where is")[1]
+    named = re.findall(r"`([\w/]+\.py)`", table)
+    places = [ROOT, ROOT / "beam_pipelines"]
+    assert len(named) >= 15
+    assert [name for name in named if not any((at / name).is_file() for at in places)] == []
+
+
 def test_the_readme_names_no_other_options(answers):
     known = set()
     for (_, option), (out, _, _) in answers.items():
