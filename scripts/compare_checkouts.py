@@ -29,7 +29,7 @@ MSD = (
     "--duplicates {fixtures}/{name}/msd_duplicates.txt"
 )
 DATASETS = {
-    "corpus-waveform": f"{MSD} {CORPUS_TAGS}",
+    "corpus": f"{MSD} {CORPUS_TAGS}",
     "corpus-log-mel": f"{MSD} {CORPUS_TAGS} --audio_format log-mel-spectrogram",
     "mini-msd": f"{MSD} {MINI}",
 }
@@ -73,7 +73,8 @@ def run_all(checkout: pathlib.Path, at: pathlib.Path, scored: pathlib.Path) -> N
     fixtures = os.environ["ORPHEUS_FIXTURES"]
     at.mkdir(parents=True, exist_ok=True)
     for name, options in DATASETS.items():
-        run(checkout, f"beam_pipelines.build {options} --output {at}/{name}", at, name=name)
+        source = name.removesuffix("-log-mel")
+        run(checkout, f"beam_pipelines.build {options} --output {at}/{name}", at, name=source)
     for number, step in enumerate(STEPS):
         done = at / f"step-{number}"
         if not done.exists():
