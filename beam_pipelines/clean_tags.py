@@ -13,11 +13,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from beam_pipelines.lastfm import LastFm
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
-from beam_pipelines.tag_matrix import Implication, Matrix
 from beam_pipelines.tags.candidates import candidates
 from beam_pipelines.tags.cleaning import TagTable, clean_table, ignored_lines
 from beam_pipelines.tags.database import (
@@ -27,7 +25,10 @@ from beam_pipelines.tags.database import (
     tag_table_csv,
     write_clean_database,
 )
+from beam_pipelines.tags.incidence import Implication, Incidence
 from beam_pipelines.tags.lists import default_tag_lists, read_tag_lists
+from beam_pipelines.tags.queries_sql import LastFm
+from schemas.common.arguments import percentile, positive_int, share
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_threshold(parser)
     parser.add_argument(
         "--tag_pool_threshold",
-        type=_positive_int,
+        type=positive_int,
         default=10,
         help="tracks that a spelling must have to be merged into a tag",
     )
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--clean_up_above",
-        type=_share,
+        type=share,
         default=0.7,
         help="'almost all' is more than this part (0 to 1) of the tracks",
     )
@@ -88,7 +89,7 @@ def _candidates_parser() -> argparse.ArgumentParser:
     _add_threshold(parser)
     parser.add_argument(
         "--percentile",
-        type=_percentile,
+        type=percentile,
         default=90.0,
         help="a vocal candidate has at least the tracks of this percentile of all tags",
     )
@@ -104,33 +105,12 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
 
 def _add_threshold(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--tag_threshold", type=_positive_int, default=2000, help="tracks that a genre must have"
+        "--tag_threshold", type=positive_int, default=2000, help="tracks that a genre must have"
     )
 
 
 def _add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-
-
-def _positive_int(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    return _between(text, 1)
-
-
-def _percentile(text: str) -> float:
-    return _between(text, 100)
-
-
-def _between(text: str, most: int) -> float:
-    value = float(text)
-    if not 0 <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {most}")
-    return value
 
 
 def _clean(args: argparse.Namespace) -> int:
@@ -160,15 +140,15 @@ def _clean(args: argparse.Namespace) -> int:
                 shutil.copyfileobj(source, target)
         storage.write_bytes(table_path, tag_table_csv(table, tracks).encode())
     _tell(table, sum(tracks.values()), len(popularity), args.output, table_path)
-    for tag, implied, share in implications:
-        print(f"{args.clean_up}: {100 * share:.1f} % of {tag} is {implied}")
+    for tag, implied, part in implications:
+        print(f"{args.clean_up}: {100 * part:.1f} % of {tag} is {implied}")
     return 0
 
 
 def _implications(db: str, above: float) -> list[Implication]:
     queries = LastFm(db)
     try:
-        return Matrix(queries).all_tag_is(above)
+        return Incidence(queries).all_tag_is(above)
     finally:
         queries.close()
 

@@ -6,24 +6,14 @@ product with itself counts the tracks of all pairs of tags at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
-import scipy.sparse
 
-from beam_pipelines.tags.queries_base import Queries
-
-
-class Implication(NamedTuple):
-    """Of the tracks with `tag`, the part `share` (0 to 1) also has `implied`."""
-
-    tag: str
-    implied: str
-    share: float
+from beam_pipelines.tags.incidence import Implication, Incidence
 
 
-class Matrix:
+class Matrix(Incidence):
     """Co-occurrence of tags.
 
     Parameters
@@ -38,45 +28,6 @@ class Matrix:
     KeyError
         If the database has not one of the tags.
     """
-
-    def __init__(self, lastfm: Queries, tags: Sequence[str] | None = None) -> None:
-        self.tags = lastfm.get_tags() if tags is None else list(tags)
-        numbers = lastfm.get_tag_nums() if tags is None else lastfm.tag_to_tag_num(self.tags)
-        column = {number: i for i, number in enumerate(numbers)}
-        pairs = lastfm.pairs(tag_nums=None if tags is None else numbers)
-        pairs = pairs[pairs["tag"].isin(numbers)].drop_duplicates(["tid", "tag"])
-        tracks, rows = np.unique(pairs["tid"], return_inverse=True)
-        self.incidence = scipy.sparse.csr_array(
-            (np.ones(len(pairs), np.int32), (rows, pairs["tag"].map(column))),
-            shape=(len(tracks), len(self.tags)),
-            dtype=np.int32,
-        )
-        self._column = {tag: i for i, tag in enumerate(self.tags)}
-
-    def counts(self, dim: int = 2) -> np.ndarray:
-        """Number of tracks that have all of 2 or 3 tags.
-
-        Parameters
-        ----------
-        dim : {2, 3}
-            How many tags.
-
-        Returns
-        -------
-        np.ndarray, int32 [tags, tags] or [tags, tags, tags]
-            Symmetric; with equal indices the count of fewer tags.
-        """
-        if dim == 2:
-            return _together(self.incidence)
-        if dim != 3:
-            raise ValueError(f"dim is {dim}: counts are for 2 or 3 tags; tags_and takes any number")
-        having = self.incidence.tocsc()
-        n = len(self.tags)
-        counts = np.empty((n, n, n), np.int32)
-        for i in range(n):
-            rows = having.indices[having.indptr[i] : having.indptr[i + 1]]
-            counts[i] = _together(self.incidence[rows])
-        return counts
 
     def tags_and(self, tags: str | Iterable[str]) -> int:
         """Number of tracks that have all the tags."""
@@ -97,18 +48,6 @@ class Matrix:
         tags = _as_list(tags)
         return self.tags_and(tags) - self.tags_and([*tags, without])
 
-    def correlation_matrix_2d(self) -> np.ndarray:
-        """Which part of the tracks of one tag has another.
-
-        Returns
-        -------
-        np.ndarray, float64 [tags, tags]
-            At i, j: of the tracks with tag i, the part that has tag j; a row of zeros
-            for a tag without tracks.
-        """
-        counts = self.counts(2)
-        return counts / np.maximum(np.diag(counts), 1)[:, None]
-
     def correlation_matrix_3d(self) -> np.ndarray:
         """Which part of the tracks of one tag has one of two others.
 
@@ -128,21 +67,6 @@ class Matrix:
             (forth, found[back])
             for (tag, implied), forth in found.items()
             if (back := (implied, tag)) in found and self._column[tag] < self._column[implied]
-        ]
-
-    def all_tag_is(self, threshold: float = 0.7) -> list[Implication]:
-        """Pairs of tags where the tracks of one have the other, in a part above the threshold.
-
-        Returns
-        -------
-        list of Implication
-            By the tags' order.
-        """
-        share = self.correlation_matrix_2d()
-        np.fill_diagonal(share, 0)
-        return [
-            Implication(self.tags[i], self.tags[j], float(share[i, j]))
-            for i, j in np.argwhere(share > threshold)
         ]
 
     def all_tag_is_either(self, threshold: float = 0.7) -> list[tuple[str, str, str, float]]:
@@ -199,10 +123,6 @@ class Matrix:
             if tag not in self._column:
                 raise KeyError(f"the matrix has no tag {tag!r}")
         return [self._column[tag] for tag in wanted]
-
-
-def _together(incidence: scipy.sparse.csr_array) -> np.ndarray:
-    return (incidence.T @ incidence).toarray()
 
 
 def _as_list(tags: str | Iterable[str]) -> list[str]:

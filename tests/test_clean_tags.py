@@ -309,6 +309,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(broken_csv, tmp_path):
     )
     assert error(broken_csv, broken_csv / "a.csv").endswith("name the database .db")
     assert error(output, output).endswith("the clean database needs another name")
-    assert "0 is not a whole number" in error(broken_csv, output, "--tag_threshold", 0)
-    assert "101 is not between" in error("candidates", broken_csv, output, "--percentile", 101)
+    assert "'0' is not a whole number of at least 1" in error(
+        broken_csv, output, "--tag_threshold", 0
+    )
+    assert "'101' is not a number from 0 to 100" in error(
+        "candidates", broken_csv, output, "--percentile", 101
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tid_tag.csv", "tids.csv"]

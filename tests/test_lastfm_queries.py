@@ -6,7 +6,8 @@ import csv
 import numpy as np
 import pytest
 
-from beam_pipelines.lastfm import LastFm, LastFm2Pandas
+from beam_pipelines.lastfm import LastFm2Pandas
+from beam_pipelines.tags.queries_sql import LastFm
 from schemas.common.errors import UsageError
 from tests.test_lastfm import make_database
 

@@ -399,7 +399,8 @@ TWO_DEVICES = """
     from trainer.export import export_saved_model, load_tagger
     from trainer.input.batches import part_source, training_batches, whole_tracks
     from trainer.job.directory import BEST
-    from trainer.loop import best_model, train
+    from trainer.loop import train
+    from trainer.training.run import best_model
     from trainer.training.monitor import validate
     from trainer.tagger.clip_tagger import config_tagger
 

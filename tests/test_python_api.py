@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.lastfm import LastFm
+from beam_pipelines.tags.queries_sql import LastFm
 from schemas.audio_spec import LOG_MEL
 from schemas.common.errors import UsageError
 from schemas.config import fill, read_config

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from beam_pipelines.lastfm import LastFm, LastFm2Pandas
+from beam_pipelines.lastfm import LastFm2Pandas
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.tag_matrix import Implication, Matrix
 from beam_pipelines.tags.cleaning import clean_table
 from beam_pipelines.tags.database import clean_up, write_clean_database
 from beam_pipelines.tags.lists import read_tag_lists
+from beam_pipelines.tags.queries_sql import LastFm
 from tests.test_clean_tags import PASSES_OF_2019, dump, run
 from tests.test_lastfm import make_database
 

@@ -169,7 +169,7 @@ def run(
     job_dir : str
         A job that is there already is replaced, or goes on.
     loop : {'fit', 'custom'}
-        See :func:`trainer.loop.train`.
+        See :func:`trainer.training.run.run_training`.
     gpus : str, optional
         See :func:`trainer.training.devices.make_strategy`.
     resume : bool
@@ -188,11 +188,11 @@ def run(
     from trainer.input.records import shard_error
     from trainer.input.source import part_source
     from trainer.input.whole_tracks import whole_tracks
-    from trainer.loop import best_model, train
     from trainer.tagger.clip_tagger import config_tagger
     from trainer.tagger.saved_model import export_saved_model
     from trainer.training.assemble import fill_options, make_model
     from trainer.training.devices import make_strategy
+    from trainer.training.run import best_model, run_training
 
     strategy = make_strategy(gpus)
     config = fill_options(config)
@@ -216,7 +216,7 @@ def run(
         try:
             tracks = validation and whole_tracks(validation, _WINDOWS_A_BATCH)
             _, tags = read_tags(source, _TRACKS_FOR_RATES)
-            model = train(
+            model = run_training(
                 lambda step: training_batches(source, config, step),
                 tracks,
                 config,

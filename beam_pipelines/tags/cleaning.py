@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.tags.lists import GENRE, VOCALS, TagLists
+from schemas.common.components import union_find
 from schemas.common.errors import UsageError
 
 VOCAL_WINS = "in a genre and in a vocal class: the vocal class takes it"
@@ -254,13 +255,7 @@ def _merge(
     targets = [target for target in targets if target.number not in vocal]
     numbers = {target.number for target in targets}
     tags = [*targets, *(tag for tag in pool if tag.number not in numbers)]
-    parent = list(range(len(tags)))  # a root is always a target: targets come first
-
-    def find(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
+    links: list[tuple[int, ...]] = [(i,) for i in range(len(tags))]
     for look in passes:
         selected = {}
         for i, target in enumerate(targets):
@@ -274,14 +269,14 @@ def _merge(
             if tag.number in vocal:
                 _note(ignored, VOCAL_WINS, tag.tag)
                 continue
-            low, high = sorted((find(target), find(i)))
-            parent[high] = low
+            links.append((target, i))
 
-    merged: dict[int, list[RawTag]] = {i: [] for i in range(len(targets)) if find(i) == i}
+    root = union_find(links)  # always a target, if there is one: targets come first
+    merged: dict[int, list[RawTag]] = {i: [] for i in range(len(targets)) if root[i] == i}
     for i, tag in enumerate(tags):
-        if find(i) in merged:
-            merged[find(i)].append(tag)
-    return [_row(GENRE, targets[root].tag, raw) for root, raw in merged.items()]
+        if root[i] in merged:
+            merged[root[i]].append(tag)
+    return [_row(GENRE, targets[first].tag, raw) for first, raw in merged.items()]
 
 
 def _combine(

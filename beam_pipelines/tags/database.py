@@ -14,8 +14,8 @@ from sqlalchemy.schema import CreateTable
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.million_song.lastfm_tables import METADATA
 from beam_pipelines.runtime import storage
-from beam_pipelines.tag_matrix import Implication
 from beam_pipelines.tags.cleaning import TagTable
+from beam_pipelines.tags.incidence import Implication
 from schemas.common.errors import UsageError
 
 INDEXED = (("tids", "tid"), ("tags", "tag"), ("tid_tag", "tid"), ("tid_tag", "tag"))
@@ -104,7 +104,7 @@ def clean_up(db: str, implications: Iterable[Implication], how: str) -> dict[int
     db : str
         The clean database; it is changed.
     implications : iterable of Implication
-        From :meth:`beam_pipelines.tag_matrix.Matrix.all_tag_is`.
+        From :meth:`beam_pipelines.tags.incidence.Incidence.all_tag_is`.
     how : {'add_implied', 'remove_implied', 'remove_implying'}
         Give the implied tag to all tracks with the other; or take, from the tracks
         that have both, the implied tag, or the one that implies it.

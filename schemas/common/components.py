@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+Name = TypeVar("Name", int, str)
 
 
-def union_find(links: Iterable[Sequence[str]]) -> dict[str, str]:
+def union_find(links: Iterable[Sequence[Name]]) -> dict[Name, Name]:
     """Connected components.
 
     Parameters
     ----------
-    links : iterable of sequences of str
+    links : iterable of sequences
         The names in one sequence belong together.
 
     Returns
@@ -18,9 +21,9 @@ def union_find(links: Iterable[Sequence[str]]) -> dict[str, str]:
     dict
         Each name that occurs to the lowest name of its component.
     """
-    parent: dict[str, str] = {}
+    parent: dict[Name, Name] = {}
 
-    def root(name: str) -> str:
+    def root(name: Name) -> Name:
         parent.setdefault(name, name)
         while parent[name] != name:
             parent[name] = parent[parent[name]]

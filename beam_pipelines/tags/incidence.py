@@ -1,0 +1,106 @@
+"""Which track has which tag, and how often tags go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+
+from beam_pipelines.tags.queries_base import Queries
+
+
+class Implication(NamedTuple):
+    """Of the tracks with `tag`, the part `share` (0 to 1) also has `implied`."""
+
+    tag: str
+    implied: str
+    share: float
+
+
+class Incidence:
+    """Tracks by tags, and the counts of pairs.
+
+    Parameters
+    ----------
+    lastfm : Queries
+        The database: a LastFm or a LastFm2Pandas.
+    tags : sequence of str, optional
+        The tags to look at, in this order; all tags by default.
+
+    Raises
+    ------
+    KeyError
+        If the database has not one of the tags.
+    """
+
+    def __init__(self, lastfm: Queries, tags: Sequence[str] | None = None) -> None:
+        self.tags = lastfm.get_tags() if tags is None else list(tags)
+        numbers = lastfm.get_tag_nums() if tags is None else lastfm.tag_to_tag_num(self.tags)
+        column = {number: i for i, number in enumerate(numbers)}
+        pairs = lastfm.pairs(tag_nums=None if tags is None else numbers)
+        pairs = pairs[pairs["tag"].isin(numbers)].drop_duplicates(["tid", "tag"])
+        tracks, rows = np.unique(pairs["tid"], return_inverse=True)
+        self.incidence = scipy.sparse.csr_array(
+            (np.ones(len(pairs), np.int32), (rows, pairs["tag"].map(column))),
+            shape=(len(tracks), len(self.tags)),
+            dtype=np.int32,
+        )
+        self._column = {tag: i for i, tag in enumerate(self.tags)}
+
+    def counts(self, dim: int = 2) -> np.ndarray:
+        """Number of tracks that have all of 2 or 3 tags.
+
+        Parameters
+        ----------
+        dim : {2, 3}
+            How many tags.
+
+        Returns
+        -------
+        np.ndarray, int32 [tags, tags] or [tags, tags, tags]
+            Symmetric; with equal indices the count of fewer tags.
+        """
+        if dim == 2:
+            return _together(self.incidence)
+        if dim != 3:
+            raise ValueError(f"dim is {dim}: counts are for 2 or 3 tags; tags_and takes any number")
+        having = self.incidence.tocsc()
+        n = len(self.tags)
+        counts = np.empty((n, n, n), np.int32)
+        for i in range(n):
+            rows = having.indices[having.indptr[i] : having.indptr[i + 1]]
+            counts[i] = _together(self.incidence[rows])
+        return counts
+
+    def correlation_matrix_2d(self) -> np.ndarray:
+        """Which part of the tracks of one tag has another.
+
+        Returns
+        -------
+        np.ndarray, float64 [tags, tags]
+            At i, j: of the tracks with tag i, the part that has tag j; a row of zeros
+            for a tag without tracks.
+        """
+        counts = self.counts(2)
+        return counts / np.maximum(np.diag(counts), 1)[:, None]
+
+    def all_tag_is(self, threshold: float = 0.7) -> list[Implication]:
+        """Pairs of tags where the tracks of one have the other, in a part above the threshold.
+
+        Returns
+        -------
+        list of Implication
+            By the tags' order.
+        """
+        share = self.correlation_matrix_2d()
+        np.fill_diagonal(share, 0)
+        return [
+            Implication(self.tags[i], self.tags[j], float(share[i, j]))
+            for i, j in np.argwhere(share > threshold)
+        ]
+
+
+def _together(incidence: scipy.sparse.csr_array) -> np.ndarray:
+    return (incidence.T @ incidence).toarray()
