@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.runtime import storage
@@ -173,7 +173,7 @@ def _write_candidates(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse(paths: Sequence[str], overwrite: bool) -> None:
+def _refuse(paths: Iterable[str], overwrite: bool) -> None:
     for path in paths:
         if storage.exists(path) and not overwrite:
             raise UsageError(f"{path} is there already (--overwrite replaces it)")

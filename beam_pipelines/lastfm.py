@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,11 +119,16 @@ class LastFm2Pandas(Queries):
             for table, names in self._by_number.items()
         }
 
-    def _find(self, table: str, numbers: bool, values: Sequence) -> dict:
+    def _find(self, table: str, numbers: bool, values: Sequence[Any]) -> dict[Any, Any]:
         known = (self._by_name if numbers else self._by_number)[table]
         return {value: known[value] for value in values if value in known}
 
-    def pairs(self, val_above=None, tid_nums=None, tag_nums=None) -> pd.DataFrame:
+    def pairs(
+        self,
+        val_above: float | None = None,
+        tid_nums: Iterable[int] | None = None,
+        tag_nums: Iterable[int] | None = None,
+    ) -> pd.DataFrame:
         keep = np.ones(len(self.tid_tag), dtype=bool)
         if val_above is not None:
             keep &= (self.tid_tag["val"] > val_above).to_numpy()

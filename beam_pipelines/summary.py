@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import h5py
 import numpy as np
@@ -45,7 +46,7 @@ class Summary:
         with h5py.File(self.path, "r") as file:
             return {name: table for table in TABLES for name in file[table].dtype.names}
 
-    def get_attribute(self, attribute: str, tids: str | Iterable[str]):
+    def get_attribute(self, attribute: str, tids: str | Iterable[str]) -> Any:
         """An attribute of a track, or of each of a sequence of tracks.
 
         Parameters
@@ -66,16 +67,16 @@ class Summary:
             If there is no such attribute or track.
         """
         single = isinstance(tids, str)
-        rows = [self._row(tid) for tid in ([tids] if single else tids)]
+        rows = [self._row(tid) for tid in ([tids] if isinstance(tids, str) else tids)]
         wanted = np.unique(np.array(rows, dtype=np.int64))
-        found = {}
+        found: dict[int, Any] = {}
         for start, block in self._blocks(attribute, np.unique(wanted // _ROWS)):
             inside = wanted[(wanted >= start) & (wanted < start + len(block))]
             found.update(zip(inside.tolist(), map(_plain, block[inside - start]), strict=True))
         answers = [found[row] for row in rows]
         return answers[0] if single else answers
 
-    def tracks_with(self, attribute: str, values):
+    def tracks_with(self, attribute: str, values: Any) -> Any:
         """Track ids of the songs with a value of an attribute, or with each of a sequence.
 
         Parameters
@@ -92,7 +93,7 @@ class Summary:
         """
         single = isinstance(values, (str, int, float, np.number))
         values = [values] if single else list(values)
-        rows = {value: [] for value in values}
+        rows: dict[Any, list[int]] = {value: [] for value in values}
         for start, block in self._blocks(attribute):
             for value, found in rows.items():
                 equal = block == (value.encode() if isinstance(value, str) else value)
@@ -128,5 +129,5 @@ class Summary:
         raise KeyError(f"the summary has no track {tid!r}")
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return value.decode("utf8", "replace") if isinstance(value, bytes) else value.item()

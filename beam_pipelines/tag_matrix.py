@@ -58,7 +58,8 @@ class Matrix(Incidence):
         """
         both, all_three = self.counts(2), self.counts(3)
         either = both[:, :, None] + both[:, None, :] - all_three
-        return either / np.maximum(np.diag(both), 1)[:, None, None]
+        result: np.ndarray = either / np.maximum(np.diag(both), 1)[:, None, None]
+        return result
 
     def are_equivalent(self, threshold: float = 0.8) -> list[tuple[Implication, Implication]]:
         """Pairs of tags of which each implies the other, above a threshold (strict)."""

@@ -130,7 +130,8 @@ def mel_filters(spec: AudioSpec) -> np.ndarray:
     filters = np.maximum(0, triangles).astype(np.float32)
     filters *= (2 / (corners[2:] - corners[:-2]))[:, None]
     filters.setflags(write=False)
-    return filters
+    result: np.ndarray = filters
+    return result
 
 
 _HZ_A_MEL = 200 / 3  # below the knee
@@ -142,7 +143,7 @@ _LOG_STEP = np.log(6.4) / 27.0  # of the frequency, a mel above the knee
 def _hz_to_mel(hz: float) -> float:
     if hz < _KNEE_HZ:
         return hz / _HZ_A_MEL
-    return _KNEE_MEL + np.log(hz / _KNEE_HZ) / _LOG_STEP
+    return float(_KNEE_MEL + np.log(hz / _KNEE_HZ) / _LOG_STEP)
 
 
 def _mel_to_hz(mel: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas import config_keys as keys
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
@@ -170,13 +170,32 @@ class Config:
     tags: Tags = Tags()
     tfrecords: TFRecords = TFRecords()
 
+    @property
+    def frontend(self) -> str:
+        """The front end, once :func:`fill` has filled it in."""
+        return _filled(self.model.frontend, "model.frontend")
+
+    @property
+    def n_mels(self) -> int:
+        """Mel bands, once :func:`fill` has filled them in."""
+        return _filled(self.tfrecords.n_mels, "tfrecords.n_mels")
+
     def to_json(self) -> dict[str, dict[str, Any]]:
         """The four sections as dictionaries of JSON values."""
-        parts = (self.model, self.training, self.tags, self.tfrecords)
+        parts: tuple[Any, ...] = (self.model, self.training, self.tags, self.tfrecords)
         return {
             section: {key.rstrip("_"): value for key, value in dataclasses.asdict(part).items()}
             for section, part in zip(SECTIONS, parts, strict=True)
         }
+
+
+Value = TypeVar("Value")
+
+
+def _filled(value: Value | None, name: str) -> Value:
+    if value is None:
+        raise ValueError(f"{name} is not filled in: the configuration knows no data set yet")
+    return value
 
 
 def parse_config(values: dict[str, Any], source: str = "configuration") -> Config:
@@ -213,7 +232,7 @@ def _section(section: str, values: dict[str, Any], source: str) -> Any:
     return SECTIONS[section](**{fields[key].name: value for key, value in values.items()})
 
 
-def _fields(section: str) -> dict[str, dataclasses.Field]:
+def _fields(section: str) -> dict[str, dataclasses.Field[Any]]:
     """Fields of a section by the key in the file (``with`` is a word of Python)."""
     return {field.name.rstrip("_"): field for field in dataclasses.fields(SECTIONS[section])}
 

@@ -67,7 +67,9 @@ def names(help: str) -> Any:
 def tids(help: str) -> Any:
     """Track ids, as a list or in a file; null by default."""
     allowed = "a list of track ids, the path of a text or CSV file with one a line"
-    return key(None, help, allowed, lambda v: are_names(v) or (isinstance(v, str) and v), True)
+    return key(
+        None, help, allowed, lambda v: are_names(v) or (isinstance(v, str) and v != ""), True
+    )
 
 
 def are_names(value: Any) -> bool:

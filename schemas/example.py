@@ -62,7 +62,7 @@ def tfrecord(record: bytes) -> bytes:
 
 def _masked_crc(data: bytes) -> int:
     crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    return int((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def _entry(name: str, feature: bytes) -> bytes:

@@ -6,10 +6,9 @@ Needs NumPy, soundfile, soxr and ai-edge-litert alone, and sounddevice to record
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from schemas.common.command import ArgumentParser, run_command
+from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_lite_model, read_lite_info
 from serving.engine.find_files import find_inputs
@@ -94,5 +93,5 @@ def _record(model: str, options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    print_any_name()
     run_command(main)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.common.command import ArgumentParser, run_command
+from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.find_files import find_inputs
@@ -90,5 +89,5 @@ def _beam_options(argv: Sequence[str]) -> Any:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    print_any_name()
     run_command(main)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 
-from schemas.common.command import ArgumentParser, run_command
+from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
 from serving.recording.session import Wishes, open_model, record
 
@@ -53,5 +52,5 @@ def parse(argv: Sequence[str]) -> tuple[str, Wishes]:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")
+    print_any_name()
     run_command(main)

@@ -184,8 +184,8 @@ def run(
         If a shard cannot be read or the training diverges.
     """
     tf = import_tensorflow()
-    from trainer.input.batches import read_tags, training_batches
-    from trainer.input.records import shard_error
+    from trainer.input.batches import training_batches
+    from trainer.input.records import read_tags, shard_error
     from trainer.input.source import part_source
     from trainer.input.whole_tracks import whole_tracks
     from trainer.tagger.clip_tagger import config_tagger
@@ -214,7 +214,9 @@ def run(
         if not resume:
             clear_job(job_dir)
         try:
-            tracks = validation and whole_tracks(validation, _WINDOWS_A_BATCH)
+            tracks = None
+            if validation is not None:
+                tracks = whole_tracks(validation, _WINDOWS_A_BATCH)
             _, tags = read_tags(source, _TRACKS_FOR_RATES)
             model = run_training(
                 lambda step: training_batches(source, config, step),

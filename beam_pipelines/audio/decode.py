@@ -42,7 +42,7 @@ class AudioError(Exception):
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[AudioError], tuple[Reason, str]]:
         return AudioError, (self.reason, self.detail)
 
 
@@ -118,7 +118,7 @@ def _read(data: bytes) -> tuple[np.ndarray, int]:
     return next(decode_blocks(io.BytesIO(data), -1))
 
 
-class _Forwards(soundfile.SoundFile):
+class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
     """Never seeks: soundfile does after every block, and an MP3 goes on a little differently."""
 
     def seekable(self) -> bool:
@@ -185,8 +185,9 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
     if samples.shape[1] == 1:
         return samples[:, 0]
     if samples.shape[1] == 2:  # a tenth of the time of mean, the same values
-        return (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
-    return samples.mean(axis=1, dtype=np.float32)
+        mono: np.ndarray = (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
+        return mono
+    return np.asarray(samples.mean(axis=1, dtype=np.float32))
 
 
 def resample(mono: np.ndarray, rate: int, target: int) -> np.ndarray:
@@ -204,7 +205,8 @@ def resample(mono: np.ndarray, rate: int, target: int) -> np.ndarray:
     """
     if rate == target:
         return mono
-    return soxr.resample(mono, rate, target, quality="HQ")
+    result: np.ndarray = soxr.resample(mono, rate, target, quality="HQ")
+    return result
 
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:

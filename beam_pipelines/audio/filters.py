@@ -63,16 +63,16 @@ def failed_filter(size: int, stats: SilenceStats | None, limits: Limits) -> Reas
 
 def failure_detail(reason: Reason, stats: SilenceStats | None, limits: Limits) -> str:
     """What :func:`failed_filter` measured, and the limit, in words for the rejects."""
+    if stats is None or reason is Reason.TOO_SMALL:
+        return f"not over {limits.min_file_size} bytes"
     if reason is Reason.EFFECTIVE_LENGTH:
         return f"{stats.effective_clip_length:.3f} s, under {limits.min_effective_length} s"
     if reason is Reason.TOTAL_SILENCE:
         return f"{stats.mid_silence_length:.3f} s, over {limits.max_total_silence} s"
-    if reason is Reason.MAX_SILENCE:
-        return f"{stats.max_silence_length:.3f} s, over {limits.max_silence} s"
-    return f"not over {limits.min_file_size} bytes"
+    return f"{stats.max_silence_length:.3f} s, over {limits.max_silence} s"
 
 
-def add_filters(group) -> None:
+def add_filters(group: argparse._ActionsContainer) -> None:
     """Add the four audio filters to a parser or a group of one."""
     group.add_argument(
         "--min_file_size", type=not_negative_int, default=0, help="bytes; a file must be larger"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from typing import Any, TypeVar
 
 from beam_pipelines.audio.decode import AudioError
 from schemas.rejects import Reason
 
 # How files of the formats begin that can be told from an MP3, which can begin with anything.
 _MAGIC = {b"RIFF": ".wav", b"RF64": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
+
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,6 @@ def probe(data: bytes) -> Probe:
         return Probe()
 
 
-def _positive(info, name: str, kind: type) -> float | int | None:
+def _positive(info: Any, name: str, kind: type[Number]) -> Number | None:
     value = getattr(info, name, None)
     return kind(value) if value and value > 0 else None

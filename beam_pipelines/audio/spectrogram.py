@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from schemas.audio_spec import AudioSpec, mel_filters
@@ -30,7 +32,8 @@ def log_mel(samples: np.ndarray, spec: AudioSpec) -> np.ndarray:
     levels = mel_levels(padded, spec)
     if spec.compression == "log10":
         return levels
-    return np.maximum(levels, levels.max() - np.float32(spec.top_db))
+    result: np.ndarray = np.maximum(levels, levels.max() - np.float32(spec.top_db))
+    return result
 
 
 def mel_levels(signal: np.ndarray, spec: AudioSpec) -> np.ndarray:
@@ -57,17 +60,19 @@ def mel_levels(signal: np.ndarray, spec: AudioSpec) -> np.ndarray:
         spectrum = rfft(frames[begin:end] * window)
         mel[begin:end] = (spectrum.real**2 + spectrum.imag**2) @ filters
     if spec.compression == "log10":
-        return np.log10(np.float32(10000) * mel + np.float32(1))
+        result: np.ndarray = np.log10(np.float32(10000) * mel + np.float32(1))
+        return result
     return np.float32(10) * np.log10(np.maximum(mel, np.float32(spec.amin)))
 
 
-def _rfft():
+def _rfft() -> Callable[[np.ndarray], np.ndarray]:
     """SciPy's transform takes a third of the time; the lite player does without SciPy."""
     try:
         from scipy.fft import rfft
     except ImportError:
         from numpy.fft import rfft
-    return rfft
+    result: Callable[[np.ndarray], np.ndarray] = rfft
+    return result
 
 
 def _hann(n: int) -> np.ndarray:

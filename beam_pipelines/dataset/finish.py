@@ -35,16 +35,19 @@ def read_sides(output: str, work: str, shards: Sequence[Shard]) -> list[dict[str
     RunError
         If a shard is not finished.
     """
-    sides = [_compact(layout.read_side(output, work, shard)) for shard in shards]
-    missing = [shard.name for shard, side in zip(shards, sides, strict=True) if side is None]
+    sides, missing = [], []
+    for shard in shards:
+        side = layout.read_side(output, work, shard)
+        if side is None:
+            missing.append(shard.name)
+        else:
+            sides.append(_compact(side))
     if missing:
         raise RunError(f"{len(missing)} shards are not finished, {missing[0]} first: run it again")
     return sides
 
 
-def _compact(side: dict[str, Any] | None) -> dict[str, Any] | None:
-    if side is None:
-        return None
+def _compact(side: dict[str, Any]) -> dict[str, Any]:
     rows = {
         name: pa.Table.from_pylist(side[name], schema=schema)
         for name, schema in (("tracks", tables.TRACKS), ("rejects", tables.REJECTS))

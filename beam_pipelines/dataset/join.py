@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import pvalue
@@ -60,7 +61,7 @@ class CheckTracks(beam.DoFn):
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         track_id, found = element
         pairs = sorted(
             (summary_file.Song(*song), ListedFile(*file)) for song, file in found["pairs"]
@@ -83,7 +84,7 @@ class CheckTracks(beam.DoFn):
 class OrderCopies(beam.DoFn):
     """One song: its copies in the order in which they are tried."""
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         song, copies = element
         kept, rejects = rules.same_part(rules.order_copies(Candidate(*copy) for copy in copies))
         for reject in rejects:
@@ -100,7 +101,7 @@ class Split(beam.DoFn):
     def start_bundle(self) -> None:
         self.artists: dict[str, str] | None = None
 
-    def process(self, element, links):
+    def process(self, element: Any, links: Any) -> Iterator[Any]:
         song, copies = element
         if self.artists is None:
             self.artists = union_find(links)
@@ -113,7 +114,7 @@ class Split(beam.DoFn):
         yield song, [(*copy[:-1], part) for copy in copies]
 
 
-def artist_links(element) -> Iterator[tuple[str, ...]]:
+def artist_links(element: Any) -> Iterator[tuple[str, ...]]:
     """Artists that one song's copies link, if there are several."""
     artists = sorted({Candidate(*copy).artist_id for copy in element[1]} - {""})
     if len(artists) > 1:
@@ -165,7 +166,7 @@ def join_songs(pipeline: beam.Pipeline, inputs: JoinInputs, folder: str) -> None
     )
 
 
-def _split_and_write(songs, inputs: JoinInputs, pieces: int, folder: str) -> None:
+def _split_and_write(songs: beam.PCollection, inputs: JoinInputs, pieces: int, folder: str) -> None:
     links = songs | "Artists linked by copies" >> beam.FlatMap(artist_links)
     _ = (
         songs

@@ -30,7 +30,7 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def _add_inputs(group) -> None:
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--audio_dir",
         help="root of the 7digital audio; with --manifest what its paths are relative to, by "
@@ -54,7 +54,7 @@ def _add_inputs(group) -> None:
     )
 
 
-def _add_format(group) -> None:
+def _add_format(group: argparse._ArgumentGroup) -> None:
     spec = AudioSpec()
     group.add_argument(
         "--audio_format",
@@ -76,7 +76,7 @@ def _add_format(group) -> None:
     )
 
 
-def _add_split(group) -> None:
+def _add_split(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--num_shards", type=positive_int, default=100, help="shards of all three parts together"
     )
@@ -94,7 +94,7 @@ def _add_split(group) -> None:
     )
 
 
-def _add_tags(group) -> None:
+def _add_tags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--tag_cleaning",
         choices=("lists", "none"),

@@ -101,7 +101,7 @@ class DealPiece(beam.DoFn):
     ) -> None:
         self.numbers, self.keep_untagged, self.shards = numbers, keep_untagged, shards
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         path, ranks = element
         ranks = dict(ranks)
         for song, copies in song_pieces.read_songs(path):
@@ -122,7 +122,7 @@ class WriteShardPlan(beam.DoFn):
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         key, songs = element
         rows = [(song, *copy) for _, _, song, copy in sorted(songs)]
         storage.write_table(plan_path(self.folder, key), storage.make_table(rows, SHARD_ROWS))

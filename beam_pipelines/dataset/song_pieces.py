@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -28,7 +29,7 @@ class WritePiece(beam.DoFn):
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         piece, songs = element
         in_order = sorted(songs, key=lambda row: (hashing.rank_key(row[0]), row[1]))
         rows = [(song, *copy) for song, _, copy in in_order]
@@ -43,7 +44,7 @@ class WriteRejects(beam.DoFn):
     def __init__(self, folder: str, name: str) -> None:
         self.folder, self.name = folder, name
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         piece, rejects = element
         path = storage.join(self.folder, f"{self.name}-{piece:05d}.parquet")
         storage.write_table(path, storage.make_table([*rejects], tables.REJECTS))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -48,7 +49,7 @@ def analyse(
     import tensorflow_transform.beam as tft_beam
     from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
-    def preprocessing_fn(inputs):
+    def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
         tags = inputs[_TAGS]
         tft.vocabulary(tags, top_k=top_tags, vocab_filename=_COUNTS, store_frequency=True)
         numbers = tft.compute_and_apply_vocabulary(tags, top_k=top_tags, vocab_filename=_TAGS)
@@ -85,7 +86,7 @@ def _read_batches(piece: str) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([column], schema=_SCHEMA)
 
 
-def _representation():
+def _representation() -> dict[str, Any]:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     representation = schema_pb2.TensorRepresentation()

@@ -125,8 +125,8 @@ class WriteShard(beam.DoFn):
     def teardown(self) -> None:
         self.pool.restore_original_limits()
 
-    def process(self, shard: dict[str, Any]) -> Iterator[str]:
-        settings, shard = self.settings, layout.Shard(**shard)
+    def process(self, element: dict[str, Any]) -> Iterator[str]:
+        settings, shard = self.settings, layout.Shard(**element)
         check_sight(settings.must_see)
         if read_side(settings.output, settings.work, shard) is not None:
             return
@@ -182,10 +182,10 @@ class WriteShard(beam.DoFn):
         side.tracks.append(
             describe_track(copy, clip, stats, headers.probe(data), side.shard, settings.vocabulary)
         )
-        stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
+        audio = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
         multi_hot = np.zeros(len(settings.vocabulary), int)
         multi_hot[copy.tags] = 1
-        return tfrecord(encode_example(copy.track_id, stored, multi_hot.tolist()))
+        return tfrecord(encode_example(copy.track_id, audio, multi_hot.tolist()))
 
 
 class _Side:

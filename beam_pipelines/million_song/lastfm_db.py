@@ -39,7 +39,7 @@ class RawTag(NamedTuple):
 
     number: int
     tag: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks for
 
 
 def connect(db: str) -> sqlite3.Connection:
@@ -120,7 +120,7 @@ def n_tids(db: str) -> int:
     """The highest row number in ``tids``: ranges for :func:`track_tags` go from 1 to it."""
     connection = connect(db)
     try:
-        return connection.execute("SELECT coalesce(max(rowid), 0) FROM tids").fetchone()[0]
+        return int(connection.execute("SELECT coalesce(max(rowid), 0) FROM tids").fetchone()[0])
     finally:
         connection.close()
 

@@ -97,7 +97,8 @@ def read_songs(path: str, start: int, stop: int) -> Iterator[Song]:
     for track_id, year, number, *texts in zip(
         track_ids.tolist(), years.tolist(), *columns, strict=True
     ):
-        yield Song(_text(track_id), number, *map(_text, texts), year)
+        song_id, artist_id, artist_name, title, release = map(_text, texts)
+        yield Song(_text(track_id), number, song_id, artist_id, artist_name, title, release, year)
 
 
 def _text(value: bytes) -> str:

@@ -66,7 +66,8 @@ class PartCounts:
 
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
     """The values of a column that are there, float64 [n]."""
-    return column.drop_null().cast(pa.float64()).to_numpy()
+    result: np.ndarray = column.drop_null().cast(pa.float64()).to_numpy()
+    return result
 
 
 def list_lengths(column: pa.ChunkedArray) -> np.ndarray:
@@ -148,7 +149,7 @@ def histogram(values: np.ndarray, most: int, least: float) -> Histogram | None:
         number = math.floor(value / multiple(1, *step))
         # 1.9 / 0.1 is less than 19: the edges decide
         number += value >= multiple(number + 1, *step)
-        return number - (value < multiple(number, *step))
+        return int(number - (value < multiple(number, *step)))
 
     first, last = bin_of(low), bin_of(high)
     lowest, highest = bin_of(values.min()), bin_of(values.max())
@@ -239,7 +240,7 @@ def flatten(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]
     return rows
 
 
-def lost(reasons: Mapping[str, Mapping[str, int]], kinds: Sequence[str]) -> list[tuple]:
+def lost(reasons: Mapping[str, Mapping[str, int]], kinds: Sequence[str]) -> list[tuple[Any, ...]]:
     """A stage's losses as (reason, count of each kind ...), the greatest first."""
     names = {reason for kind in kinds for reason in reasons[kind]}
     rows = [(name, *(reasons[kind].get(name, 0) for kind in kinds)) for name in names]

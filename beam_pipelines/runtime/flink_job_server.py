@@ -151,7 +151,7 @@ def _copy_with_maven(artifact: str, version: str, destination: str) -> bool:
 
 
 @functools.cache
-def _job_server(java: str, properties: tuple[str, ...], jar: str, master: str) -> tuple[str, str]:
+def _job_server(java: str, properties: tuple[str, ...], jar: str, master: str) -> str:
     """A job server for all pipelines of this process; returns its address."""
     port = pick_port(None)[0]
     folder = tempfile.TemporaryDirectory(prefix="orpheus-job-server-")

@@ -125,7 +125,7 @@ def heed_refusals(master: str, name: str) -> Iterator[None]:
 
 def _refusals(master: str, name: str) -> list[str]:
     """What workers of the running job of a name have refused; it is cancelled if they have."""
-    found = []
+    found: list[str] = []
     for job in _running(master, name):
         history = ask(master, f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
         said = [find_refusal(entry["stacktrace"]) for entry in history]

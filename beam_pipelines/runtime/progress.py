@@ -39,7 +39,7 @@ class Progress:
         self.thread.start()
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop.set()
         self.thread.join()
         seconds = time.monotonic() - self.started

@@ -125,7 +125,7 @@ def make_pipeline(
 def _on_flink(options: PipelineOptions, key: str) -> Iterator[None]:
     """Look after a job on Flink, and remove what Beam forgets of it."""
     master = options.view_as(FlinkRunnerOptions).flink_master
-    watch = contextlib.nullcontext()
+    watch: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if flink_rest.is_cluster(master):
         if flink_rest.cancel_jobs(master, key):
             print("an earlier job of the same output was cancelled; this goes on", file=sys.stderr)

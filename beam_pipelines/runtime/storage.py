@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -48,14 +49,14 @@ def make_folder(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
-def open_read(path: str):
+def open_read(path: str) -> io.BufferedIOBase:
     """Open a file for reading bytes, as it is (no guessed decompression)."""
     return FileSystems.open(
         path, mime_type="application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
     )
 
 
-def open_write(path: str):
+def open_write(path: str) -> io.BufferedIOBase:
     """Open a file for writing bytes, as they are (no guessed compression)."""
     return FileSystems.create(
         path, mime_type="application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
@@ -92,7 +93,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator:
+def replacing(path: str) -> Iterator[io.BufferedIOBase]:
     """Write a file so that it is there whole or not at all.
 
     Yields a binary stream to a temporary name of this attempt; the rename to

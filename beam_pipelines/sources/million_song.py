@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -34,7 +34,9 @@ _PLACES = ("msd_summary", "lastfm_db", "mismatches", "duplicates")
 class MillionSong:
     """The files of the Million Song Dataset that a build was given; see ``Source``."""
 
-    paths: Mapping[str, str | None]
+    summary: str
+    lastfm_db: str
+    others: Mapping[str, str | None]
     listing: Listing
     scan: pa.Table | None
     n_songs: int
@@ -51,7 +53,9 @@ class MillionSong:
 
     def fingerprints(self) -> dict[str, Any]:
         """The SHA-256 of every table; None for one that was not given."""
-        return {name: storage.sha256(path) if path else None for name, path in self.paths.items()}
+        tables = {"scan": None, "msd_summary": self.summary, "lastfm_db": self.lastfm_db}
+        paths: dict[str, str | None] = {**tables, **self.others}
+        return {name: storage.sha256(path) if path else None for name, path in paths.items()}
 
     def to_read(self, judged: pa.Table, clean: Mapping[int, str] | None) -> pa.Table:
         """The listed files alone: the summary and the tags are read where they lie."""
@@ -63,9 +67,9 @@ class MillionSong:
         """Pairs of song and file by their 7digital id, and the tags of the Last.fm database."""
         step = max(100_000, -(-self.n_tids // 16))
         files = _read(pipeline, "listing", n_rows, ROWS_A_RANGE, ReadListing(table))
-        summary = ReadSongs(self.paths["msd_summary"])
+        summary = ReadSongs(self.summary)
         songs = _read(pipeline, "summary", self.n_songs, ROWS_A_RANGE, summary)
-        reader = ReadTags(self.paths["lastfm_db"], clean, self.val_above)
+        reader = ReadTags(self.lastfm_db, clean, self.val_above)
         tags = _read(pipeline, "tags", self.n_tids, step, reader)
         pairs = (
             {"files": files.rows, "songs": songs.rows}
@@ -107,9 +111,11 @@ def _look(args: argparse.Namespace) -> MillionSong:
         lastfm_db.validate(db)
         n_tids = lastfm_db.n_tids(db)
         raw_tags = lastfm_db.popularity(db) if args.tag_cleaning == "lists" else []
-    places = {name: getattr(args, name) for name in _PLACES}
+    others = {name: getattr(args, name) for name in ("scan", "mismatches", "duplicates")}
     return MillionSong(
-        paths={"scan": args.scan, **places, "split_file": split_file},
+        summary=args.msd_summary,
+        lastfm_db=args.lastfm_db,
+        others={**others, "split_file": split_file},
         listing=listing,
         scan=scan,
         n_songs=n_songs,
@@ -200,7 +206,7 @@ class _ReadFile(beam.DoFn):
 class ReadListing(_ReadFile):
     """Listed files by 7digital id; a name that is none is a reject."""
 
-    def process(self, rows: tuple[int, int]):
+    def process(self, rows: tuple[int, int]) -> Iterator[Any]:
         table = storage.read_rows(self.local, *rows)
         columns = (table[name].to_pylist() for name in ListedFile._fields)
         for file in map(ListedFile, *columns):
@@ -215,7 +221,7 @@ class ReadListing(_ReadFile):
 class ReadSongs(_ReadFile):
     """Summary rows by 7digital id."""
 
-    def process(self, rows: tuple[int, int]):
+    def process(self, rows: tuple[int, int]) -> Iterator[Any]:
         for song in summary_file.read_songs(self.local, *rows):
             yield song.track_7digitalid, tuple(song)
 
@@ -223,11 +229,13 @@ class ReadSongs(_ReadFile):
 class ReadTags(_ReadFile):
     """Tags by track id, one row a track."""
 
-    def __init__(self, path: str, raw_to_clean, val_above: float | None) -> None:
+    def __init__(
+        self, path: str, raw_to_clean: Mapping[int, str] | None, val_above: float | None
+    ) -> None:
         super().__init__(path)
         self.raw_to_clean, self.val_above = raw_to_clean, val_above
 
-    def process(self, rows: tuple[int, int]):
+    def process(self, rows: tuple[int, int]) -> Iterator[Any]:
         yield from lastfm_db.track_tags(
             self.local, self.raw_to_clean, self.val_above, first_tid=rows[0] + 1, last_tid=rows[1]
         )
@@ -236,7 +244,7 @@ class ReadTags(_ReadFile):
 class MatchIds(beam.DoFn):
     """One 7digital id: at most one file and one song."""
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         number, found = element
         songs = sorted(summary_file.Song(*song) for song in found["songs"])
         files = sorted(ListedFile(*file) for file in found["files"])
@@ -248,7 +256,7 @@ class MatchIds(beam.DoFn):
             yield song.track_id, (tuple(song), tuple(file))
 
 
-def _read(pipeline, name: str, n: int, step: int, reader: beam.DoFn):
+def _read(pipeline: beam.Pipeline, name: str, n: int, step: int, reader: beam.DoFn) -> Any:
     return (
         pipeline
         | f"Ranges of the {name}" >> beam.Create(ranges(n, step))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -318,8 +319,10 @@ class _Planner:
             ("not in the summary", f"{number}.clip.mp3", Reason.NOT_IN_SUMMARY),
         ):
             path = f"{AUDIO_ROOT}/{name[0]}/{name[1]}/{name}"
-            seeds = {"artist_seed": artist.seed, "piece_seed": (self.seed, 2, number)}
-            self.clips.append(Clip(path, tags=artist.tags, **seeds))
+            seed = (self.seed, 2, number)
+            self.clips.append(
+                Clip(path, tags=artist.tags, artist_seed=artist.seed, piece_seed=seed)
+            )
             self.troubles.append(Trouble(what, path, None, reason))
 
     def add_songs_without_audio(self, count: int) -> None:
@@ -346,7 +349,7 @@ class _Planner:
     def _any_artist(self) -> Artist:
         return self.artists[self.draw.integers(len(self.artists))]
 
-    def _song(self, artist: Artist, **given) -> Song:
+    def _song(self, artist: Artist, **given: Any) -> Song:
         number = len(self.songs)
         song_id = echo_nest_id("SO", self.seed, number)
         if number % 16 == 0:  # ids of songs may look like those of tracks
@@ -379,7 +382,7 @@ class _Planner:
                 raw[tag] = float(self.draw.integers(0, 101))
         return tuple(raw.items())
 
-    def _clip(self, song: Song, music: Song, **given) -> None:
+    def _clip(self, song: Song, music: Song, **given: Any) -> None:
         artist, piece_seed = music.artist, (self.seed, 2, music.number)
         clip = Clip(song.path, tags=artist.tags, artist_seed=artist.seed, piece_seed=piece_seed)
         self.clips.append(dataclasses.replace(clip, **given))
@@ -390,7 +393,7 @@ class _Planner:
         reason: Reason | None,
         song: Song | None = None,
         music: Song | None = None,
-        **given,
+        **given: Any,
     ) -> Song:
         song = song or self._song(self._any_artist())
         self._clip(song, music or song, **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,9 @@ CHILLOUT = "chillout"  # the tag that slows a piece down
 
 _MAJOR, _MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 _PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (0, 5, 3, 4), (0, 3), (1, 4, 0, 5), (0, 6, 5, 4))
+
+
+Note = tuple[Any, ...]  # time and gain, then what an instrument is called with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +90,7 @@ def artist_style(tags: Collection[str], seed: Sequence[int]) -> Style:
         raise ValueError(f"the tags {sorted(tags)} name {len(genres)} genres, not one")
     genre = genres[0]
     draw = np.random.default_rng(seed)
-    slow, fast = TEMPOS[genre]
+    slow, fast = map(float, TEMPOS[genre])
     if CHILLOUT in tags:
         fast = 0.5 * (slow + fast)
     return Style(
@@ -159,7 +163,7 @@ class Piece:
                 out.append((time, self.draw.uniform(0.8, 1.0)))
         return out
 
-    def play(self, events: Iterable[tuple], instrument: Callable[..., np.ndarray]) -> np.ndarray:
+    def play(self, events: Iterable[Note], instrument: Callable[..., np.ndarray]) -> np.ndarray:
         """Lay sounds on a track.
 
         Parameters
@@ -175,7 +179,7 @@ class Piece:
         np.ndarray, float32 [samples]
         """
         track = np.zeros(int(self.seconds * self.rate), dtype=np.float32)
-        made: dict[tuple, np.ndarray] = {}
+        made: dict[tuple[Any, ...], np.ndarray] = {}
         for time, gain, *note in events:
             key = tuple(note)
             if key not in made:
@@ -189,7 +193,7 @@ class Piece:
         """A drum kit: the name of a drum to its pattern."""
         rate, draw, style = self.rate, self.draw, self.style
         low = 5000 + 2500 * style.brightness
-        kit = {
+        kit: dict[str, Callable[[], np.ndarray]] = {
             "kick": lambda: instruments.kick(rate, style.drum_pitch),
             "thump": lambda: instruments.kick(rate, style.drum_pitch, 0.5),
             "snare": lambda: instruments.snare(rate, draw, style.drum_pitch + 22),
@@ -206,7 +210,7 @@ class Piece:
         ]
         return self.play(events, lambda name: kit[name]())
 
-    def tones(self, tilt: float, odd: bool = False, **shape) -> Callable[..., np.ndarray]:
+    def tones(self, tilt: float, odd: bool = False, **shape: Any) -> Callable[..., np.ndarray]:
         """An instrument of harmonic tones, called with pitch and seconds."""
         return lambda pitch, seconds: instruments.tone(
             pitch,

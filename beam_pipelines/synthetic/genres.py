@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import numpy as np
 
 from beam_pipelines.synthetic import instruments
-from beam_pipelines.synthetic.composition import CHILLOUT, Piece, artist_style
+from beam_pipelines.synthetic.composition import CHILLOUT, Note, Piece, artist_style
 
 FEMALE, MALE, RAP = "female vocalists", "male vocalists", "rap"
 DANCE, LO_FI = "dance", "Lo-Fi"
@@ -71,7 +71,7 @@ def synthesise(
 
 
 def _mix(layers: Iterable[Layer], channels: int) -> np.ndarray:
-    mix = 0
+    mix = np.zeros((1, channels), np.float32)
     for number, (_, level, sound) in enumerate(layers):
         side = 0.25 * np.pi * (1 + 0.5 * (-1) ** number * (number > 0))
         gains = np.array([np.cos(side), np.sin(side)] if channels == 2 else [1.0], np.float32)
@@ -126,7 +126,7 @@ def _pad(piece: Piece, octave: int) -> np.ndarray:
     return piece.play(events, piece.tones(1.7, attack=0.25 * bar))
 
 
-def _melody(piece: Piece, octave: int, pattern: str, length: float) -> list[tuple]:
+def _melody(piece: Piece, octave: int, pattern: str, length: float) -> list[Note]:
     events = []
     for time, gain in piece.hits(pattern):
         pitch = piece.chord(time, octave, 5)[piece.draw.integers(5)]
@@ -134,7 +134,7 @@ def _melody(piece: Piece, octave: int, pattern: str, length: float) -> list[tupl
     return events
 
 
-def _bass(piece: Piece, pattern: str, length: float, octave: int = 1) -> list[tuple]:
+def _bass(piece: Piece, pattern: str, length: float, octave: int = 1) -> list[Note]:
     seconds = round(length * piece.beat, 4)
     return [(t, gain, piece.chord(t, octave)[0], seconds) for t, gain in piece.hits(pattern)]
 
@@ -173,7 +173,7 @@ def _ambient(piece: Piece) -> list[Layer]:
     ]
 
 
-def _guitar(piece: Piece, events: Iterable[tuple], gain: float, cabinet: float) -> np.ndarray:
+def _guitar(piece: Piece, events: Iterable[Note], gain: float, cabinet: float) -> np.ndarray:
     chords = [
         (time, level, root + above, seconds)
         for time, level, root, seconds in events

@@ -34,7 +34,7 @@ VOWELS = {
 
 def hertz(pitch: float) -> float:
     """Frequency of a MIDI pitch in Hz."""
-    return 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
+    return float(440.0 * 2.0 ** ((pitch - 69.0) / 12.0))
 
 
 def partials(pitch: float, rate: int, tilt: float, odd: bool = False) -> np.ndarray:
@@ -97,7 +97,8 @@ def tone(
         depth = hertz(pitch) * (2.0 ** (vibrato / 12.0) - 1.0)
         phase -= depth * np.cos(2 * np.pi * 5.5 * time) / (2 * np.pi * 5.5)
     sound = cycle[(phase * _CYCLE).astype(np.int64) % _CYCLE]
-    return sound * envelope(len(sound), rate, attack, decay)
+    result: np.ndarray = sound * envelope(len(sound), rate, attack, decay)
+    return result
 
 
 def envelope(n: int, rate: int, attack: float, decay: float | None = None) -> np.ndarray:
@@ -139,7 +140,8 @@ def pluck(
         last = string[start - period : start]
         before = np.concatenate([string[max(start - period - 1, 0)][None], last[:-1]])
         string[start : start + period] = damping * 0.5 * (last + before)
-    return string[period : period + n] * envelope(n, rate, 0.002)
+    result: np.ndarray = string[period : period + n] * envelope(n, rate, 0.002)
+    return result
 
 
 def kick(rate: int, pitch: float = 33.0, seconds: float = 0.28) -> np.ndarray:
@@ -147,7 +149,8 @@ def kick(rate: int, pitch: float = 33.0, seconds: float = 0.28) -> np.ndarray:
     time = np.arange(int(seconds * rate)) / rate
     sweep = hertz(pitch) * (time + 3 * 0.03 * (1 - np.exp(-time / 0.03)))
     sound = np.sin(2 * np.pi * sweep) * np.exp(-time / (0.4 * seconds))
-    return (sound * envelope(len(time), rate, 0.001)).astype(np.float32)
+    result: np.ndarray = (sound * envelope(len(time), rate, 0.001)).astype(np.float32)
+    return result
 
 
 def snare(
@@ -175,7 +178,8 @@ def cymbal(
     """
     n = int(seconds * rate)
     hiss = highpass(noise.standard_normal(n), rate, low)
-    return 0.5 * hiss * envelope(n, rate, 0.001, seconds / 3)
+    result: np.ndarray = 0.5 * hiss * envelope(n, rate, 0.001, seconds / 3)
+    return result
 
 
 def voice(
@@ -217,11 +221,14 @@ def voice(
         vibrato=0.0 if spoken else 0.35,
     )
     breath = highpass(noise.standard_normal(len(sound)), rate, 3500).astype(np.float32)
+    voice: np.ndarray
     if not spoken:
-        return sound + 0.05 * breath * envelope(len(sound), rate, 0.06)
+        voice = sound + 0.05 * breath * envelope(len(sound), rate, 0.06)
+        return voice
     onset = int(0.035 * rate)
     sound = np.concatenate([np.zeros(onset, np.float32), sound])[: len(sound)]
-    return sound + 0.8 * breath * envelope(len(sound), rate, 0.004, 0.018)
+    voice = sound + 0.8 * breath * envelope(len(sound), rate, 0.004, 0.018)
+    return voice
 
 
 def lowpass(sound: np.ndarray, rate: int, corner: float, order: int = 2) -> np.ndarray:
@@ -236,7 +243,8 @@ def highpass(sound: np.ndarray, rate: int, corner: float, order: int = 2) -> np.
 
 def _filter(sound: np.ndarray, rate: int, corner: float, order: int, kind: str) -> np.ndarray:
     sections = scipy.signal.butter(order, min(corner, 0.45 * rate), kind, fs=rate, output="sos")
-    return scipy.signal.sosfilt(sections.astype(np.float32), sound.astype(np.float32))
+    result: np.ndarray = scipy.signal.sosfilt(sections.astype(np.float32), sound.astype(np.float32))
+    return result
 
 
 def drive(sound: np.ndarray, gain: float, rate: int, cabinet: float = 4000.0) -> np.ndarray:
@@ -262,7 +270,8 @@ def reverb(
     room = scipy.fft.irfft(scipy.fft.rfft(sound, size) * scipy.fft.rfft(response, size), size)[
         : len(sound)
     ]
-    return sound + np.float32(wet) * room
+    result: np.ndarray = sound + np.float32(wet) * room
+    return result
 
 
 def tape(sound: np.ndarray, rate: int, corner: float, noise: np.random.Generator) -> np.ndarray:
@@ -272,4 +281,5 @@ def tape(sound: np.ndarray, rate: int, corner: float, noise: np.random.Generator
     hiss = 0.06 * noise.standard_normal(len(sound), dtype=np.float32)
     crackle = noise.random(len(sound), dtype=np.float32) < 8.0 / rate
     hiss[crackle] += noise.uniform(-3, 3, int(crackle.sum())).astype(np.float32)
-    return worn + level * lowpass(hiss, rate, 1.4 * corner)
+    result: np.ndarray = worn + level * lowpass(hiss, rate, 1.4 * corner)
+    return result

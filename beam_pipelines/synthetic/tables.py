@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -119,7 +120,7 @@ def write_summary(path: str, songs: Sequence[Song]) -> None:
             )
 
 
-def _metadata_row(song: Song) -> tuple:
+def _metadata_row(song: Song) -> tuple[Any, ...]:
     artist = song.artist
     digest = hashlib.md5(artist.artist_id.encode())
     name = digest.hexdigest()
@@ -151,7 +152,7 @@ def _metadata_row(song: Song) -> tuple:
     )
 
 
-def _analysis_row(song: Song) -> tuple:
+def _analysis_row(song: Song) -> tuple[Any, ...]:
     style = artist_style(song.artist.tags, song.artist.seed)
     audio_md5 = hashlib.md5(song.track_id.encode()).hexdigest().encode()
     indices = [0] * len(_ANALYSIS_INDICES)

@@ -257,19 +257,19 @@ def _merge(
     tags = [*targets, *(tag for tag in pool if tag.number not in numbers)]
     links: list[tuple[int, ...]] = [(i,) for i in range(len(tags))]
     for look in passes:
-        selected = {}
+        selected: dict[str, int] = {}
         for i, target in enumerate(targets):
             if look.selects(target.tag):
                 selected.setdefault(look.key(target.tag), i)
         selected.pop("", None)
         for i, tag in enumerate(tags) if selected else ():
-            target = selected.get(look.key(tag.tag))
-            if target is None:
+            first = selected.get(look.key(tag.tag))
+            if first is None:
                 continue
             if tag.number in vocal:
                 _note(ignored, VOCAL_WINS, tag.tag)
                 continue
-            links.append((target, i))
+            links.append((first, i))
 
     root = union_find(links)  # always a target, if there is one: targets come first
     merged: dict[int, list[RawTag]] = {i: [] for i in range(len(targets)) if root[i] == i}

@@ -103,4 +103,5 @@ class Incidence:
 
 
 def _together(incidence: scipy.sparse.csr_array) -> np.ndarray:
-    return (incidence.T @ incidence).toarray()
+    result: np.ndarray = (incidence.T @ incidence).toarray()
+    return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ class Queries(abc.ABC):
     """
 
     @abc.abstractmethod
-    def _find(self, table: str, numbers: bool, values: Sequence) -> dict:
+    def _find(self, table: str, numbers: bool, values: Sequence[Any]) -> dict[Any, Any]:
         """Number of each name (the lowest), or name of each number, as far as it is there."""
 
     @abc.abstractmethod
@@ -51,23 +52,23 @@ class Queries(abc.ABC):
         names = self._column(table)
         return names[names.notna()]
 
-    def tag_to_tag_num(self, tag):
+    def tag_to_tag_num(self, tag: Any) -> Any:
         """Number of a tag, or of each of a sequence."""
         return self._look_up("tags", tag, numbers=True)
 
-    def tag_num_to_tag(self, tag_num):
+    def tag_num_to_tag(self, tag_num: Any) -> Any:
         """Tag of a number, or of each of a sequence."""
         return self._look_up("tags", tag_num, numbers=False)
 
-    def tid_to_tid_num(self, tid):
+    def tid_to_tid_num(self, tid: Any) -> Any:
         """Number of a track id, or of each of a sequence."""
         return self._look_up("tids", tid, numbers=True)
 
-    def tid_num_to_tid(self, tid_num):
+    def tid_num_to_tid(self, tid_num: Any) -> Any:
         """Track id of a number, or of each of a sequence."""
         return self._look_up("tids", tid_num, numbers=False)
 
-    def _look_up(self, table: str, values, numbers: bool):
+    def _look_up(self, table: str, values: Any, numbers: bool) -> Any:
         single = isinstance(values, (str, int, np.integer))
         wanted = [values] if single else list(values)
         wanted = [value if isinstance(value, str) else int(value) for value in wanted]
@@ -80,21 +81,25 @@ class Queries(abc.ABC):
 
     def get_tags(self) -> list[str]:
         """All tags, by number."""
-        return self._names("tags").tolist()
+        result: list[str] = self._names("tags").tolist()
+        return result
 
     def get_tag_nums(self) -> list[int]:
         """The numbers of all tags."""
-        return self._names("tags").index.tolist()
+        result: list[int] = self._names("tags").index.tolist()
+        return result
 
     def get_tids(self) -> list[str]:
         """All track ids, by number; a clean database has those with a clean tag."""
-        return self._names("tids").tolist()
+        result: list[str] = self._names("tids").tolist()
+        return result
 
     def get_tid_nums(self) -> list[int]:
         """The numbers of all track ids."""
-        return self._names("tids").index.tolist()
+        result: list[int] = self._names("tids").index.tolist()
+        return result
 
-    def query_tags(self, tid, val_above: float | None = None):
+    def query_tags(self, tid: str | Iterable[str], val_above: float | None = None) -> Any:
         """Tags of a track, or of each of a sequence of tracks.
 
         Returns

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,10 +52,10 @@ class LastFm(Queries):
         """Let go of the file."""
         self.engine.dispose()
 
-    def _find(self, table: str, numbers: bool, values: Sequence) -> dict:
+    def _find(self, table: str, numbers: bool, values: Sequence[Any]) -> dict[Any, Any]:
         number, name = _columns(table)
         key, answer = (name, number) if numbers else (number, name)
-        found = {}
+        found: dict[Any, Any] = {}
         with self.engine.connect() as connection:
             for some in _slices(values):
                 query = sa.select(key, answer).where(key.in_(some), name.is_not(None))
@@ -62,9 +63,16 @@ class LastFm(Queries):
                     found.setdefault(value, result)
         return found
 
-    def pairs(self, val_above=None, tid_nums=None, tag_nums=None) -> pd.DataFrame:
+    def pairs(
+        self,
+        val_above: float | None = None,
+        tid_nums: Iterable[int] | None = None,
+        tag_nums: Iterable[int] | None = None,
+    ) -> pd.DataFrame:
         columns = TID_TAG.c
-        val = sa.literal_column("coalesce(val, 9e999)")  # NumPy takes no NULL: infinity stands in
+        val: sa.ColumnElement[Any] = sa.literal_column(
+            "coalesce(val, 9e999)"
+        )  # NumPy takes no NULL: infinity stands in
         query = sa.select(columns.tid, columns.tag, val)
         if val_above is not None:
             query = query.where(columns.val > val_above)
@@ -108,15 +116,15 @@ class LastFm(Queries):
                     writer.writerows(connection.execute(query))
 
 
-def _columns(table: str) -> tuple[sa.ColumnElement, sa.ColumnElement]:
+def _columns(table: str) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
     """Row number and name of one of the two tables of names."""
     number, name = _TABLES[table].c
     return number, name
 
 
 def _conditions(
-    column: sa.ColumnElement, numbers: Iterable[int] | None
-) -> list[tuple[sa.ColumnElement, ...]]:
+    column: sa.ColumnElement[Any], numbers: Iterable[int] | None
+) -> list[tuple[sa.ColumnElement[Any], ...]]:
     """The conditions of the statements that together ask for all these numbers."""
     if numbers is None:
         return [()]
@@ -124,13 +132,13 @@ def _conditions(
     return [(column.in_(some),) for some in _slices(wanted)]
 
 
-def _slices(values: Sequence) -> Iterator[Sequence]:
+def _slices(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(values), _SLICE):
         yield values[start : start + _SLICE]
 
 
 def ordered(pairs: pd.DataFrame) -> pd.DataFrame:
-    pairs = pairs.astype({name: PAIR[name] for name in PAIR.names})
+    pairs = pairs.astype({name: PAIR[name] for name in PAIR.fields or ()})
     order = np.argsort(pairs["tid"].to_numpy() << 32 | pairs["tag"].to_numpy(), kind="stable")
     return pairs.take(order).reset_index(drop=True)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import io
 import logging
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from schemas.common.errors import RunError, UsageError
 
@@ -23,7 +24,7 @@ class ArgumentParser(argparse.ArgumentParser):
     an option of Beam is never taken for one of ours.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
         self.add_argument(
@@ -58,7 +59,7 @@ def quiet(verbose: bool = False) -> None:
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
-def import_tensorflow():
+def import_tensorflow() -> Any:
     """Import TensorFlow without what it says before its own logging has started.
 
     Those lines come from C++ and heed no log level, so the error stream is turned
@@ -119,6 +120,12 @@ def run_command(
         kind = type(error).__name__
         code = _say(f"{kind}: {error} (-v shows where)", verbose, 1)
     _leave(code)
+
+
+def print_any_name() -> None:
+    """Let the standard output take names of files that are no text."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _leave(code: int) -> NoReturn:

@@ -174,8 +174,9 @@ def _result(values: list[tuple[np.ndarray, np.ndarray] | str], end: End) -> Resu
     if error is not None:
         none = np.zeros(0, np.float32)
         return Result(error, none, none.reshape(0, 0), np.zeros(0), none)
-    windows = np.concatenate([scores for scores, _ in values])
-    embeddings = np.concatenate([embeddings for _, embeddings in values])
+    arrays = [value for value in values if not isinstance(value, str)]
+    windows = np.concatenate([scores for scores, _ in arrays])
+    embeddings = np.concatenate([embeddings for _, embeddings in arrays])
     scores, embedding = (
         each.mean(axis=0, dtype=np.float64).astype(np.float32) for each in (windows, embeddings)
     )

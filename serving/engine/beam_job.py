@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 import numpy as np
@@ -180,13 +180,16 @@ def _run(
         )
 
 
+Content = TypeVar("Content", Batch, Answer)
+
+
 @dataclasses.dataclass(frozen=True)
-class OfPiece:
+class OfPiece(Generic[Content]):
     """A batch of windows, or its answer, with the piece that it is of."""
 
     piece: Piece
     is_last: bool
-    batch: Batch | Answer
+    batch: Content
 
 
 class CutWindows(beam.DoFn):
@@ -203,7 +206,7 @@ class CutWindows(beam.DoFn):
         """The listing."""
         return storage.read_table(self.listing)["path"]
 
-    def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece]]:
+    def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece[Batch]]]:
         check_sight(self.must_see)
         piece = Piece(*element)
         names = self.paths.slice(piece.start, piece.stop - piece.start).to_pylist()
@@ -213,10 +216,11 @@ class CutWindows(beam.DoFn):
             if before is not None:
                 yield [OfPiece(piece, False, before)]
             before = batch
-        yield [OfPiece(piece, True, before)]
+        if before is not None:
+            yield [OfPiece(piece, True, before)]
 
 
-class WindowModel(ModelHandler[OfPiece, OfPiece, Model]):
+class WindowModel(ModelHandler[OfPiece[Batch], OfPiece[Answer], Model]):
     """The signature `windows` of a SavedModel, loaded once a process."""
 
     def __init__(self, path: str) -> None:
@@ -229,7 +233,8 @@ class WindowModel(ModelHandler[OfPiece, OfPiece, Model]):
         Flink does not hear of what fails in a worker's setup
         (:mod:`beam_pipelines.runtime.preflight`).
         """
-        lock, loaded = threading.Lock(), []
+        lock = threading.Lock()
+        loaded: list[Model] = []
 
         def call(windows: np.ndarray) -> dict[str, Any]:
             with lock:
@@ -241,16 +246,16 @@ class WindowModel(ModelHandler[OfPiece, OfPiece, Model]):
 
     def run_inference(
         self,
-        batch: Sequence[OfPiece],
+        batch: Sequence[OfPiece[Batch]],
         model: Model,
         inference_args: dict[str, Any] | None = None,
-    ) -> Iterable[OfPiece]:
+    ) -> Iterable[OfPiece[Answer]]:
         return [OfPiece(x.piece, x.is_last, answer(model, x.batch)) for x in batch]
 
     def should_skip_batching(self) -> bool:
         return True  # the runner's own batches depend on its speed
 
-    def get_num_bytes(self, batch: Sequence[OfPiece]) -> int:
+    def get_num_bytes(self, batch: Sequence[OfPiece[Batch]]) -> int:
         return sum(0 if x.batch.windows is None else x.batch.windows.nbytes for x in batch)
 
 
@@ -263,7 +268,7 @@ class CommitPiece(beam.DoFn):
     def start_bundle(self) -> None:
         self.open: dict[Piece, tuple[Collector, dict[int, Result]]] = {}
 
-    def process(self, element: OfPiece) -> Iterator[str]:
+    def process(self, element: OfPiece[Answer]) -> Iterator[str]:
         collector, results = self.open.setdefault(element.piece, (Collector(), {}))
         results.update(collector.add(element.batch))
         if not element.is_last:

@@ -84,8 +84,11 @@ def _list_remote(path: str) -> tuple[list[str], int]:
 
 def _walk(root: str) -> tuple[list[str], int]:
     """Audio files under a directory; every directory is read once, so that a link may loop."""
-    real, links = [root], []
-    seen, files, ignored = set(), [], 0
+    real: list[str] = [root]
+    links: list[str] = []
+    files: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    ignored = 0
     while real or links:
         # Links last: a directory that also lies in the tree is known by its own path.
         folder = real.pop() if real else links.pop()

@@ -70,8 +70,7 @@ def load_signature(
             # The operation's number differs from process to process.
             message = re.sub(r"\s*\[Op:\w+\]$", "", " ".join(error.message.split()))
             raise RunError(f"the model fails: {message}") from error
-        values = {key: value.numpy() for key, value in outputs.items()}
-        values["tags"] = [tag.decode() for tag in values["tags"]]
-        return values
+        arrays = {key: value.numpy() for key, value in outputs.items()}
+        return {**arrays, "tags": [tag.decode() for tag in arrays["tags"]]}
 
     return call

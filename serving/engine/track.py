@@ -86,7 +86,9 @@ class Spool:
     """Rows that are appended, then read: in memory, or above `limit` bytes in a file."""
 
     def __init__(self, limit: int = IN_MEMORY) -> None:
-        self._limit, self._parts, self._file = limit, [], None
+        self._limit = limit
+        self._parts: list[np.ndarray] = []
+        self._file: BinaryIO | None = None
         self._bytes = self.length = 0
 
     def append(self, rows: np.ndarray) -> None:
@@ -140,8 +142,10 @@ def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = n
         As soon as more than `max_seconds` have been decoded.
     """
     with contextlib.ExitStack() as stack:
-        stream: BinaryIO = source
-        if isinstance(source, str):
+        stream: BinaryIO
+        if isinstance(source, io.BytesIO):
+            stream = source
+        else:
             stream = stack.enter_context(open(source, "rb", buffering=0))
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # read but once: a pipe
                 stream = io.BytesIO(stream.read())

@@ -9,7 +9,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -119,7 +119,7 @@ def check_output(path: str, wanted: Wanted) -> None:
 class JsonLines:
     """A JSON object a line."""
 
-    def __init__(self, stream: BinaryIO, wanted: Wanted) -> None:
+    def __init__(self, stream: BinaryIO | io.BufferedIOBase, wanted: Wanted) -> None:
         self._stream = stream
 
     def write(self, row: Row) -> None:
@@ -136,10 +136,10 @@ class Csv:
     The cells of tags that were left out are empty. A name that is no text has its bytes.
     """
 
-    def __init__(self, stream: BinaryIO, wanted: Wanted) -> None:
+    def __init__(self, stream: BinaryIO | io.BufferedIOBase, wanted: Wanted) -> None:
         self._labels = wanted.labels
         self._text = io.TextIOWrapper(
-            stream, "utf8", errors="surrogateescape", newline="", write_through=True
+            cast(BinaryIO, stream), "utf8", errors="surrogateescape", newline="", write_through=True
         )
         self._csv = csv.writer(self._text, lineterminator="\n")
         self._csv.writerow(["path", "error", *self._labels])
@@ -158,7 +158,7 @@ class Csv:
 class Parquet:
     """The rows of :func:`make_row` as nested columns."""
 
-    def __init__(self, stream: BinaryIO, wanted: Wanted) -> None:
+    def __init__(self, stream: BinaryIO | io.BufferedIOBase, wanted: Wanted) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -173,8 +173,9 @@ class Parquet:
             fields += [("starts", pa.list_(pa.float64())), ("taggram", pa.list_(scores))]
         if wanted.embeddings:
             fields.append(("embedding", numbers))
-        self._table = lambda rows: pa.Table.from_pylist(rows, pa.schema(fields))
-        self._writer = pq.ParquetWriter(stream, pa.schema(fields), compression="zstd")
+        self._schema = pa.schema(fields)
+        self._table = pa.Table.from_pylist
+        self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
         self._rows: list[Row] = []
 
     def write(self, row: Row) -> None:
@@ -189,7 +190,7 @@ class Parquet:
         self._writer.close()
 
     def _flush(self) -> None:
-        self._writer.write_table(self._table(self._rows))
+        self._writer.write_table(self._table(self._rows, self._schema))
         self._rows = []
 
 
@@ -207,7 +208,12 @@ def open_rows(output: str, wanted: Wanted) -> Iterator[JsonLines | Csv | Parquet
     UsageError, RunError
         If the file cannot be made, or not be written to its end.
     """
-    kind = {".jsonl": JsonLines, ".csv": Csv, ".parquet": Parquet}[os.path.splitext(output)[1]]
+    kinds: dict[str, type[JsonLines | Csv | Parquet]] = {
+        ".jsonl": JsonLines,
+        ".csv": Csv,
+        ".parquet": Parquet,
+    }
+    kind = kinds[os.path.splitext(output)[1]]
     with _replacing(output) as stream:
         writer = kind(stream, wanted)
         yield writer
@@ -215,7 +221,7 @@ def open_rows(output: str, wanted: Wanted) -> Iterator[JsonLines | Csv | Parquet
 
 
 @contextlib.contextmanager
-def _replacing(output: str) -> Iterator[BinaryIO]:
+def _replacing(output: str) -> Iterator[BinaryIO | io.BufferedIOBase]:
     if "://" in output:
         from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
 

@@ -94,7 +94,7 @@ def scale_end(scores: np.ndarray) -> float:
     ----------
     scores : np.ndarray, float32
     """
-    return min(10, max(1, math.ceil(10 * scores.max() - 1e-6))) / 10
+    return float(min(10, max(1, math.ceil(10 * scores.max() - 1e-6))) / 10)
 
 
 def column_edges(starts: np.ndarray, window: float) -> np.ndarray:

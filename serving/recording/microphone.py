@@ -159,7 +159,7 @@ def model_audio(pcm: np.ndarray, rate: int, target: int) -> np.ndarray:
 def level(block: np.ndarray) -> float:
     """Level of int16 samples in dBFS: their root mean square, full scale 0, at least -100."""
     power = np.mean(np.square(from_pcm16(block), dtype=np.float64)) if block.size else 0.0
-    return max(SILENCE, 10 * np.log10(max(power, 1e-12)))
+    return float(max(SILENCE, 10 * np.log10(max(power, 1e-12))))
 
 
 def is_clipped(block: np.ndarray) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -86,7 +87,7 @@ def make_app(model: Model, info: ModelInfo, limits: Limits, host: str) -> ASGIAp
     return Guard(Starlette(routes=routes, exception_handlers=handlers), host)
 
 
-def file_endpoint(name: str, media_type: str) -> Callable[[Request], Response]:
+def file_endpoint(name: str, media_type: str) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """Endpoint of one file of the page, read now."""
     content = (PAGE / name).read_bytes()
 

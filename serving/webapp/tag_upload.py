@@ -121,6 +121,6 @@ def claimed_seconds(file: io.BytesIO) -> float:
     file.seek(0)
     try:
         with soundfile.SoundFile(file) as source:
-            return source.frames / source.samplerate
+            return float(source.frames / source.samplerate)
     except (soundfile.SoundFileError, RuntimeError):
         return 0.0

@@ -70,7 +70,10 @@ def read_epochs(job_dir: str) -> dict[str, np.ndarray]:
         with open(file, newline="", encoding="utf8") as stream:
             rows = list(csv.DictReader(stream))
         columns = {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
-        return {"epoch": [], **{name: np.array(values) for name, values in columns.items()}}
+        return {
+            "epoch": np.zeros(0),
+            **{name: np.array(values) for name, values in columns.items()},
+        }
     except OSError as error:
         raise UsageError(
             f"{job_dir} holds no training ({EPOCHS}: {error.strerror}); trainer.task writes one"
@@ -119,7 +122,7 @@ def _curve(axes: Axes, run: dict[str, np.ndarray], key: str, name: str, colour: 
         return
     epochs, values = run["epoch"], run[key]
     marker = "o" if len(epochs) == 1 else None  # a line of one point is not seen
-    line = {"color": colour, "linewidth": 1.8, "label": name, "marker": marker}
+    line: dict[str, Any] = {"color": colour, "linewidth": 1.8, "label": name, "marker": marker}
     if key == "loss" and "val_loss" in run:
         axes.plot(epochs, values, linestyle="--", **{**line, "linewidth": 1.2, "label": None})
         values = run["val_loss"]

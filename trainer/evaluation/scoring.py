@@ -190,8 +190,8 @@ def _tracks(
 ) -> Iterator[tuple[str, str, Any, np.ndarray]]:
     """Part, id, clip (float32 tensor) and targets of each track; says how far it is."""
     tf = import_tensorflow()
-    from trainer.input.batches import Source, read_tracks, to_float
-    from trainer.input.records import shard_error
+    from trainer.input.records import read_tracks, shard_error, to_float
+    from trainer.input.source import Source
 
     records = sum(dataset.records(part) for part in parts)
     read, said = 0, time.monotonic()

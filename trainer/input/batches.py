@@ -7,6 +7,8 @@ was stopped, and two runs with the same seed see the same windows.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -65,7 +67,7 @@ def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.
     read = record_reader(source) if kept is None else lambda shards: kept
     start, done = divmod(first_step, steps)
 
-    def epochs(first, end, done=0):
+    def epochs(first: int, end: int, done: int = 0) -> tf.data.Dataset:
         return tf.data.Dataset.range(first, end).flat_map(
             lambda number: _epoch(source, training, number, done, read, deal)
         )
@@ -78,7 +80,9 @@ def training_batches(source: Source, config: Config, first_step: int = 0) -> tf.
     return batches.prefetch(tf.data.AUTOTUNE).apply(tf.data.experimental.assert_cardinality(rest))
 
 
-def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
+def _epoch(
+    source: Source, training: Training, number: Any, done: Any, read: Any, deal: Any
+) -> tf.data.Dataset:
     """The batches of an epoch after the first `done`, still int16 where the records are."""
     tf.random.set_seed(1)  # of this graph: shuffle() would mix the program's seed in
     batch = min(training.batch_size, source.records)
@@ -89,7 +93,7 @@ def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
     # Folding leaves the first half of a key as it was: one of the epoch's own for shuffle().
     mix = tf.random.stateless_uniform([], key, minval=None, maxval=None, dtype=tf.int64)
 
-    def cut(position, track):
+    def cut(position: tf.Tensor, track: Any) -> Any:
         place = tf.random.experimental.stateless_fold_in(key, position)
         tid, window, tags = _window_of(track, source, training.window, place)
         return window, deal(tid) if deal else tags
@@ -99,7 +103,7 @@ def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
         past = positions.take(done * batch).batch(done * batch).get_single_element()
         past = tf.scatter_nd(past[:, None], tf.ones_like(past), [source.records]) > 0
 
-    def cut_what_is_to_come(position, track):
+    def cut_what_is_to_come(position: tf.Tensor, track: Any) -> Any:
         if not done:
             return cut(position, track)
         blank = _blank(source)
@@ -113,7 +117,7 @@ def _epoch(source, training, number, done, read, deal) -> tf.data.Dataset:
     return windows.batch(batch, drop_remainder=True).take(steps - done)
 
 
-def _window_of(track, source: Source, kind: str, seed: tf.Tensor):
+def _window_of(track: Any, source: Source, kind: str, seed: tf.Tensor) -> Any:
     """Id, window and targets of a track: of its record, or of its cached clip."""
     tid, clip, tags = track if source.cached else parse_record(track, source)
     if not source.cached and source.frontend == source.audio_format:
@@ -162,7 +166,7 @@ def window_start(
     return tf.random.stateless_uniform([], seed, maxval=spare + 1, dtype=tf.int32)
 
 
-def _dealt_tags(source: Source, seed: int):
+def _dealt_tags(source: Source, seed: int) -> Any:
     """A function of tid that gives the tags of another track: each row once, none its own."""
     tids, tags = read_tags(source)
     circle = np.random.default_rng(seed).permutation(len(tids))

@@ -6,6 +6,7 @@ import collections
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -26,16 +27,18 @@ def record_reader(source: Source) -> Callable[[tf.Tensor], tf.data.Dataset]:
     # Records that were read ahead leave the processor's cache: that takes a third more time,
     # which is only made up for where cores have nothing else to do. The order is the same.
     parallel = tf.data.AUTOTUNE if _cores() > _FEW_CORES else None
-    keep = None
+    keep: Callable[[tf.Tensor], tf.Tensor] | None = None
     if source.tids is not None:
         numbers = tf.lookup.KeyValueTensorInitializer(source.tids, tf.range(len(source.tids)))
         table = tf.lookup.StaticHashTable(numbers, -1)
 
-        def keep(record):
+        def is_chosen(record: tf.Tensor) -> tf.Tensor:
             row = tf.io.parse_single_example(record, _features(source, TID))
             return table.lookup(row[TID]) >= 0
 
-    def read(shards):
+        keep = is_chosen
+
+    def read(shards: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.Dataset.from_tensor_slices(shards).interleave(
             tf.data.TFRecordDataset,
             cycle_length=min(source.interleave, len(source.shards)),
@@ -67,7 +70,7 @@ def read_tracks(source: Source) -> tf.data.Dataset:
         one window as evaluation and service do; tags float32 [targets].
     """
 
-    def track(record):
+    def track(record: tf.Tensor) -> Any:
         tid, data, tags = parse_record(record, source)
         return tid, decode_clip(data, source), tags
 
@@ -90,7 +93,7 @@ def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]
     tags : np.ndarray, float32 [tracks, targets]
     """
 
-    def parse(record):
+    def parse(record: tf.Tensor) -> Any:
         row = tf.io.parse_single_example(record, _features(source, TID, TAGS))
         return row[TID], _targets(row[TAGS], source)
 

@@ -89,7 +89,7 @@ def make_source(
     RunError
         If a shard is damaged, as far as that is seen without reading the audio.
     """
-    spec, training, frontend = dataset.spec, config.training, config.model.frontend
+    spec, training, frontend = dataset.spec, config.training, config.frontend
     for shard in shards:
         if not os.path.isfile(shard):
             raise UsageError(f"{shard} is missing: the data set is damaged, build it again")

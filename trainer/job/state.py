@@ -38,7 +38,8 @@ def save_state(path: str, model: keras.Model, progress: dict[str, Any]) -> None:
     }
     partial = f"{path}.partial"
     with open(partial, "wb") as stream:
-        np.savez(stream, **{_PROGRESS: json.dumps(progress)}, **arrays)
+        contents: dict[str, Any] = {_PROGRESS: json.dumps(progress), **arrays}
+        np.savez(stream, **contents)
         stream.flush()
         os.fsync(stream.fileno())  # else a machine that loses power may keep the name alone
     os.replace(partial, path)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 from keras import layers, ops
+
+Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="orpheus")
@@ -23,22 +26,22 @@ class Standardise(layers.Layer):
         (3e-5), so that quiet windows are scaled up like loud ones.
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs) -> None:
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         axes = tuple(range(1, len(inputs.shape)))
         raised = inputs - ops.min(inputs, axis=axes, keepdims=True)
         centred = raised - ops.mean(raised, axis=axes, keepdims=True)
         deviation = ops.sqrt(ops.mean(ops.square(centred), axis=axes, keepdims=True))
         return centred / (deviation + self.epsilon)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
@@ -67,7 +70,7 @@ class Timbre(layers.Layer):
     """
 
     def __init__(
-        self, height: int, filters: Mapping[int, int], initializer: str = "he_normal", **kwargs
+        self, height: int, filters: Mapping[int, int], initializer: str = "he_normal", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if height < 1:
@@ -92,13 +95,13 @@ class Timbre(layers.Layer):
             for width in self.filters
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         for conv, norm in zip(self.convs, self.norms, strict=True):
             conv.build((None, None, self.height))
             norm.build((None, None, conv.filters))
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         frames, places = ops.shape(inputs)[1], inputs.shape[2] - self.height + 1
         slices = [inputs[:, :, first : first + self.height] for first in range(places)]
         folded = ops.reshape(ops.stack(slices, axis=1), (-1, frames, self.height))
@@ -109,15 +112,17 @@ class Timbre(layers.Layer):
             features.append(ops.max(x, axis=1))
         return ops.concatenate(features, axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], sum(self.filters.values()))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"height": self.height, "filters": self.filters, "initializer": self.initializer}
         return {**super().get_config(), **own}
 
 
-def conv_norm(x, filters: int, width: int, name: str, initializer: str, **options):
+def conv_norm(
+    x: keras.KerasTensor, filters: int, width: int, name: str, initializer: str, **options: Any
+) -> keras.KerasTensor:
     """1-D convolution over time, ReLU, batch normalisation.
 
     Parameters
@@ -142,7 +147,9 @@ def conv_norm(x, filters: int, width: int, name: str, initializer: str, **option
     return layers.BatchNormalization(name=f"{name}_norm")(conv(x))
 
 
-def dense_head(x, n_dense: int, n_tags: int, dropout: float, initializer: str):
+def dense_head(
+    x: keras.KerasTensor, n_dense: int, n_tags: int, dropout: float, initializer: str
+) -> keras.KerasTensor:
     """Dropout, dense, ReLU and batch norm ("embedding"), dropout, sigmoid ("scores").
 
     Parameters
@@ -166,7 +173,7 @@ def dense_head(x, n_dense: int, n_tags: int, dropout: float, initializer: str):
     return tag_scores(x, n_tags, initializer)
 
 
-def tag_scores(x, n_tags: int, initializer: str):
+def tag_scores(x: keras.KerasTensor, n_tags: int, initializer: str) -> keras.KerasTensor:
     """The output layer ("scores"): sigmoid, one unit a tag, float32 under any policy."""
     return layers.Dense(
         n_tags, activation="sigmoid", kernel_initializer=initializer, name="scores", dtype="float32"

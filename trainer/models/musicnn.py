@@ -8,6 +8,7 @@ audio tagging", ISMIR 2019 late-breaking, arXiv:1909.06654.
 
 from __future__ import annotations
 
+import keras
 from keras import layers, ops
 
 from trainer.models.layers import (
@@ -19,8 +20,13 @@ from trainer.models.layers import (
 
 
 def musicnn(
-    inputs, n_tags: int, *, n_dense: int = 200, dropout: float = 0.5, initializer: str = "he_normal"
-):
+    inputs: keras.KerasTensor,
+    n_tags: int,
+    *,
+    n_dense: int = 200,
+    dropout: float = 0.5,
+    initializer: str = "he_normal",
+) -> keras.KerasTensor:
     """Scores of windows by musicnn.
 
     Parameters
@@ -60,13 +66,13 @@ def musicnn(
 
 
 def vgg(
-    inputs,
+    inputs: keras.KerasTensor,
     n_tags: int,
     *,
     n_filters: int = 128,
     dropout: float = 0.5,
     initializer: str = "he_normal",
-):
+) -> keras.KerasTensor:
     """Scores of windows by the vgg of the musicnn package.
 
     Parameters
@@ -112,13 +118,15 @@ def vgg(
     return tag_scores(layers.Dropout(dropout, name="embedding_dropout")(x), n_tags, initializer)
 
 
-def _input_norm(inputs):
+def _input_norm(inputs: keras.KerasTensor) -> keras.KerasTensor:
     """Batch normalisation with one gamma and one beta for the whole spectrogram."""
     x = layers.BatchNormalization(name="input_norm")(ops.expand_dims(inputs, -1))
     return ops.squeeze(x, -1)
 
 
-def _band_by_band(x, filters: int, width: int, name: str, initializer: str):
+def _band_by_band(
+    x: keras.KerasTensor, filters: int, width: int, name: str, initializer: str
+) -> keras.KerasTensor:
     """The same 1-D filters on each band: [batch, frames, bands, filters]."""
     y = layers.Conv2D(
         filters,

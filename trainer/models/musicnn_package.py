@@ -35,6 +35,7 @@ SPEC = AudioSpec(sample_rate=16000, n_mels=96, n_fft=512, hop_length=256, compre
 WINDOW = 187  # frames
 
 _INDEX, _DATA = ".index", ".data-00000-of-00001"  # of a checkpoint without a name
+Variable = Callable[[str], np.ndarray]  # the checkpoint's array of a name
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -63,7 +64,7 @@ class Package:
                 source = tarfile.open(path)  # noqa: SIM115  read as long as this lives
                 members = {each.name: each for each in source.getmembers() if each.isfile()}
                 self._names = list(members)
-                self._read = lambda name: source.extractfile(members[name]).read()
+                self._read = lambda name: _content(source, members[name])
         except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
             reason = getattr(error, "strerror", None) or "it is no wheel, sdist or folder"
             raise UsageError(f"{path} cannot be read: {reason}") from error
@@ -99,7 +100,7 @@ class Package:
         wanted = f"{network.split('_')[0]}_LABELS"
         try:
             for node in ast.parse(self.read("configuration.py")).body:
-                if isinstance(node, ast.Assign) and node.targets[0].id == wanted:
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == wanted:
                     return [str(label) for label in ast.literal_eval(node.value)]
         except (SyntaxError, ValueError, AttributeError) as error:
             raise UsageError(f"{self._path}: configuration.py cannot be read: {error}") from error
@@ -136,6 +137,11 @@ class Package:
             return arrays[name]
 
         return variable
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    return stream.read() if stream else b""
 
 
 def _folder(path: str) -> tuple[list[str], Callable[[str], bytes]]:
@@ -183,9 +189,7 @@ def download(folder: str) -> str:
     return os.path.join(folder, files[0])
 
 
-def layer_weights(
-    network: str, variable: Callable[[str], np.ndarray]
-) -> Iterator[tuple[str, list[np.ndarray]]]:
+def layer_weights(network: str, variable: Variable) -> Iterator[tuple[str, list[np.ndarray]]]:
     """The weights of a network under the names of the project's layers.
 
     Parameters
@@ -205,7 +209,7 @@ def layer_weights(
     return (_vgg if NETWORKS[network] == "vgg" else _musicnn)(variable)
 
 
-def _musicnn(variable) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _musicnn(variable: Variable) -> Iterator[tuple[str, list[np.ndarray]]]:
     """TensorFlow 1 numbered layers without a name in the order in which they were made."""
     yield "input_norm", _norm(variable, 0)
     for number, name in enumerate(("timbre_low", "timbre_high")):
@@ -225,7 +229,7 @@ def _musicnn(variable) -> Iterator[tuple[str, list[np.ndarray]]]:
     yield "scores", _conv(variable, "dense_1")
 
 
-def _vgg(variable) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _vgg(variable: Variable) -> Iterator[tuple[str, list[np.ndarray]]]:
     yield "input_norm", _norm(variable, 0)
     for number in range(1, 6):
         yield f"conv_{number}", _conv(variable, f"{number}CNN")
@@ -237,16 +241,16 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}_{number}" if number else name
 
 
-def _norm(variable, number: int) -> list[np.ndarray]:
+def _norm(variable: Variable, number: int) -> list[np.ndarray]:
     name = _numbered("batch_normalization", number)
     return [variable(f"{name}/{part}") for part in _NORM]
 
 
-def _conv(variable, name: str) -> list[np.ndarray]:
+def _conv(variable: Variable, name: str) -> list[np.ndarray]:
     return [variable(f"{name}/kernel"), variable(f"{name}/bias")]
 
 
-def _one_channel(variable, number: int) -> list[np.ndarray]:
+def _one_channel(variable: Variable, number: int) -> list[np.ndarray]:
     """A 2-D convolution of one channel that sees all bands at once, as a 1-D one."""
     kernel, bias = _conv(variable, _numbered("conv2d", number))
     return [kernel[:, :, 0], bias]

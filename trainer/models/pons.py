@@ -13,6 +13,7 @@ learning for music audio tagging at scale", ISMIR 2018, arXiv:1711.02520.
 
 from __future__ import annotations
 
+import keras
 from keras import layers, ops
 
 from trainer.models.layers import (
@@ -26,7 +27,7 @@ N_BACKEND = 512  # filters of each back-end convolution
 
 
 def pons(
-    inputs,
+    inputs: keras.KerasTensor,
     n_tags: int,
     *,
     n_filters: int = 16,
@@ -34,7 +35,7 @@ def pons(
     dropout: float = 0.5,
     norm_per_channel: bool = False,
     initializer: str = "he_normal",
-):
+) -> keras.KerasTensor:
     """Scores of windows by the Pons model.
 
     Parameters
@@ -72,7 +73,7 @@ def pons(
     return dense_head(x, n_dense, n_tags, dropout, initializer)
 
 
-def _waveform_front_end(x, initializer: str):
+def _waveform_front_end(x: keras.KerasTensor, initializer: str) -> keras.KerasTensor:
     """[batch, samples] to [batch, time, 256], a step each 2,187 samples."""
     x = layers.Reshape((-1, 1), name="channel")(x)
     x = conv_norm(x, 64, 3, "wave_0", initializer, strides=3)
@@ -82,7 +83,7 @@ def _waveform_front_end(x, initializer: str):
     return x
 
 
-def _log_mel_front_end(x, n_filters: int, initializer: str):
+def _log_mel_front_end(x: keras.KerasTensor, n_filters: int, initializer: str) -> keras.KerasTensor:
     """[batch, frames, bands] to [batch, frames, 29 F]."""
     n_mels = x.shape[-1]
     widths = {7: n_filters, 3: 2 * n_filters, 1: 4 * n_filters}
@@ -98,7 +99,7 @@ def _log_mel_front_end(x, n_filters: int, initializer: str):
     return layers.Concatenate(name="front_end")([high, low, *temporal])
 
 
-def _back_end(x, norm_per_channel: bool, initializer: str):
+def _back_end(x: keras.KerasTensor, norm_per_channel: bool, initializer: str) -> keras.KerasTensor:
     """[batch, time, features] to [batch, 1024]: maximum and mean over the time."""
     x = conv_norm(x, N_BACKEND, 7, "back_1", initializer)
     x = _residual(x, "back_2", norm_per_channel, initializer)
@@ -108,7 +109,9 @@ def _back_end(x, norm_per_channel: bool, initializer: str):
     return layers.Concatenate(name="back_end")(pooled)
 
 
-def _residual(x, name: str, norm_per_channel: bool, initializer: str):
+def _residual(
+    x: keras.KerasTensor, name: str, norm_per_channel: bool, initializer: str
+) -> keras.KerasTensor:
     """x plus its convolution of width 7."""
     if norm_per_channel:
         return layers.Add(name=f"{name}_add")(

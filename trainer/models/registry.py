@@ -50,7 +50,7 @@ def model_options(name: str) -> dict[str, Any]:
 
 
 def build_model(
-    name: str, *, frontend: str, window: int | None, n_mels: int, n_tags: int, **options
+    name: str, *, frontend: str, window: int | None, n_mels: int, n_tags: int, **options: Any
 ) -> keras.Model:
     """Build a model that scores windows.
 

@@ -208,7 +208,7 @@ def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagg
         If the model has not the outputs or the front end of the configuration.
     """
     labels, _ = select_tags(config.tags, config.tfrecords.vocabulary)
-    frontend = config.model.frontend
+    frontend = config.frontend
     if len(model.input_shape) != (2 if frontend == WAVEFORM else 3):
         raise UsageError(f"the model takes windows {model.input_shape}: that is no {frontend}")
     window = model.input_shape[1]

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.audio_spec import LOG_MEL
 from schemas.common.command import import_tensorflow
@@ -104,7 +104,7 @@ class LoadedTagger:
         tf = import_tensorflow()
         module = self._module  # a signature alone does not keep its variables alive
 
-        def call(values):
+        def call(values: Any) -> Any:
             return module.signatures[signature](
                 **{argument: tf.convert_to_tensor(values, tf.float32)}
             )

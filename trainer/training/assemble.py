@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -73,7 +74,7 @@ class LossScaling(keras.optimizers.LossScaleOptimizer):
     Those of another may have overflowed and would end in every weight: all are asked.
     """
 
-    def check_finite(self, grads):
+    def check_finite(self, grads: Any) -> Any:
         finite = super().check_finite(grads)
         replica = tf.distribute.get_replica_context()
         failed = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
@@ -104,9 +105,9 @@ def make_model(
     try:
         model = build_model(
             config.model.name,
-            frontend=config.model.frontend,
+            frontend=config.frontend,
             window=window,
-            n_mels=config.tfrecords.n_mels,
+            n_mels=config.n_mels,
             n_tags=n_tags,
             **config.model.options,
         )

@@ -6,6 +6,7 @@ The same configuration, seed and data give the losses of :mod:`trainer.training.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -34,7 +35,7 @@ def custom_loop(
     """
     optimizer = model.optimizer
 
-    def train_step(windows, tags):
+    def train_step(windows: tf.Tensor, tags: tf.Tensor) -> tf.Tensor:
         """One step on one replica, which sees its share of the batch."""
         with tf.GradientTape() as tape:
             scores = model(windows, training=True)
@@ -49,13 +50,13 @@ def custom_loop(
     replica_step = tf.function(train_step, jit_compile=True) if model.jit_compile else train_step
 
     @tf.function
-    def train_batch(batch):
+    def train_batch(batch: Any) -> tf.Tensor:
         """One step on all replicas: the mean of their losses."""
         losses = strategy.run(replica_step, args=batch)
         return strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
 
     @tf.function
-    def train_batches(iterator, count):
+    def train_batches(iterator: Any, count: tf.Tensor) -> tf.Tensor:
         """Several steps without Python between them: the sum of their losses."""
         total = 0.0
         for _ in tf.range(count):

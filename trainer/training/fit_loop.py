@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -53,15 +54,15 @@ class _Reporter(keras.callbacks.Callback):
         super().__init__()
         self._monitor = monitor
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._done = 0
         self._monitor.begin_epoch()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         count = batch + 1 - self._done
         self._done = batch + 1
         self._monitor.end_steps(count, logs["loss"] * self._done)  # the mean so far
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._monitor.end_epoch()
         self.model.stop_training = self._monitor.finished

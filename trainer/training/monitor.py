@@ -181,7 +181,7 @@ class Monitor:
             return
         kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-        def note(number, frame):
+        def note(number: int, frame: Any) -> None:
             if self._signal is not None:
                 signal.default_int_handler(number, frame)
             self._signal = number

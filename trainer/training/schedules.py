@@ -82,7 +82,7 @@ class Triangular(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         self.lowest, self.highest, self.cycle = lowest, highest, cycle
 
-    def __call__(self, step):
+    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
         position = keras.ops.cast(step, "float32") / self.cycle
         height = 1 - keras.ops.abs(1 - 2 * (position - keras.ops.floor(position)))
         return self.lowest + (self.highest - self.lowest) * height
