@@ -19,8 +19,8 @@ from apache_beam.coders import VarIntCoder
 
 from beam_pipelines.runtime import flink_rest
 from scripts import flink_cluster
-from tests.conftest import ROOT
 from tests.corpora import build_command, contents
+from tests.helpers.places import ROOT
 
 
 def members(group: int) -> list[int]:

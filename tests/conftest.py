@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 
+from tests.helpers.places import ROOT, required
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from schemas.common.command import quiet  # noqa: E402
@@ -16,13 +18,6 @@ quiet()
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def required(name: str) -> bool:
-    """Whether ORPHEUS_REQUIRE names it: then its absence is a failure, not a skip."""
-    return name in os.environ.get("ORPHEUS_REQUIRE", "").split(",")
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +73,7 @@ def pretrained(musicnn_package, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory) -> dict[str, pathlib.Path]:
     """Untrained models by front end: SavedModels with LiteRT beside them; not to be changed."""
-    from tests.test_export import WINDOWS, shared_tagger
+    from tests.helpers.taggers import WINDOWS, shared_tagger
     from trainer.tagger.litert import export_lite
     from trainer.tagger.saved_model import export_saved_model
 

@@ -15,7 +15,6 @@ import time
 
 import h5py
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from beam_pipelines import build, scan
@@ -23,14 +22,11 @@ from beam_pipelines.audio.decode import load_clip
 from beam_pipelines.audio.spectrogram import log_mel
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
-from tests.conftest import ROOT
 from tests.corpora import CORPUS_TAGS, build_command, contents, mini_options, msd_options
+from tests.helpers.accounts import accounts_close, rows
+from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.fixtures
-
-
-def rows(path: pathlib.Path) -> list[dict]:
-    return pq.read_table(path).to_pylist()
 
 
 def labels(fixtures: pathlib.Path) -> dict[str, dict]:
@@ -46,15 +42,6 @@ def corpus(fixtures_dir, tmp_path_factory):
     split = ["--split", str(fixtures_dir / "corpus" / "labels.csv"), "--num_shards", "12"]
     assert build.main([*options, *CORPUS_TAGS, *split]) == 0
     return output
-
-
-def accounts_close(output: pathlib.Path, files: set[str], n_songs: int) -> None:
-    """Each listed file and each summary row is one written row or one reject."""
-    tracks, rejects = rows(output / "tracks.parquet"), rows(output / "rejects.parquet")
-    of_files = [row["path"] for row in rejects if row["kind"] == "file"]
-    assert sorted(of_files + [row["path"] for row in tracks]) == sorted(files)
-    assert sum(row["kind"] == "song" for row in rejects) + len(tracks) == n_songs
-    assert all(row["reason"] and row["stage"] for row in rejects)
 
 
 def test_every_good_clip_of_the_corpus_is_written(fixtures_dir, corpus):

@@ -3,38 +3,22 @@
 import csv
 import dataclasses
 import json
-import re
 import sqlite3
 
 import pytest
 
-from beam_pipelines.clean_tags import main
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.tags.cleaning import (
     PASSES,
-    Pass,
     clean_table,
-    decade_key,
     raw_to_clean,
 )
 from beam_pipelines.tags.database import load_csv, write_clean_database
 from beam_pipelines.tags.lists import read_tag_lists
 from schemas.common.errors import UsageError
+from tests.helpers.tag_databases import PASSES_OF_2019, dump, run
 
 OPTIONS = ("--tag_threshold", 30, "--tag_pool_threshold", 2)
-# The 2019 rules, where a decade may belong to two centuries: "1900s" went to "00s" and
-# "2080s" to "80s". With them as one's own passes the 2019 results come out to the letter.
-PASSES_OF_2019 = (
-    *PASSES[:4],
-    *(
-        Pass(
-            f"decades as {century}",
-            lambda tag: re.search(r"\b\d0s", tag) is not None,
-            lambda tag, century=century: decade_key(tag, "0-9", century),
-        )
-        for century in ("19", "20")
-    ),
-)
 TWO_CENTURIES = {"1900s", "2080s"}
 
 
@@ -167,18 +151,6 @@ def test_the_pairs_of_one_century(database, popularity, lists):
 def _pairs(database, mapping):
     for track_id, tags in lastfm_db.track_tags(database, mapping):
         yield from ((track_id, tag) for tag in tags)
-
-
-def run(*arguments):
-    assert main([str(argument) for argument in arguments]) == 0
-
-
-def dump(path):
-    connection = sqlite3.connect(path)
-    tables = {name: connection.execute(f"SELECT rowid, * FROM {name}").fetchall()
-              for name in ("tids", "tags", "tid_tag")}  # fmt: skip
-    connection.close()
-    return tables
 
 
 @pytest.mark.fixtures

@@ -14,7 +14,7 @@ import pytest
 
 from beam_pipelines import build
 from serving import predict
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 from trainer import evaluate
 
 # Added to the README's arguments, where the last of two equal options counts.

@@ -1,7 +1,6 @@
 """The tagger and its SavedModel, called as a stranger would: with TensorFlow alone."""
 
 import dataclasses
-import functools
 import json
 import os
 import subprocess
@@ -13,18 +12,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
+from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
 from schemas.saved_model import METADATA, read_lite_info, read_model_info
-from tests.test_models import randomise
+from tests.helpers.models import randomise
+from tests.helpers.taggers import LABELS, SPEC, WINDOWS, make_tagger, noise, shared_tagger
 from trainer.export import main
-from trainer.models.registry import build_model
 from trainer.tagger.clip_tagger import Tagger
 from trainer.tagger.saved_model import export_saved_model, load_tagger
 
-LABELS = ["rock", "drum & bass", "chanson française"]
-WINDOWS = {LOG_MEL: 40, WAVEFORM: 20_000}
-SPEC = AudioSpec()
 LEAST = 39 * SPEC.hop_length  # samples of a window of 40 frames
 
 STRANGER = """
@@ -48,33 +44,6 @@ for directory in sys.argv[2:]:
 assert not {"trainer", "schemas", "serving", "librosa"} & set(sys.modules)
 np.savez("results.npz", **results)
 """
-
-
-def make_tagger(frontend, window=None, **options):
-    window = window or WINDOWS[frontend]
-    model = build_model(
-        "pons",
-        frontend=frontend,
-        window=window,
-        n_mels=SPEC.n_mels,
-        n_tags=len(LABELS),
-        n_filters=1,
-        n_dense=8,
-    )
-    config = {"name": "pons", "n_filters": 1, "n_dense": 8}
-    return Tagger(randomise(model), SPEC, frontend, window, LABELS, config, **options), model
-
-
-@functools.cache
-def shared_tagger(frontend):
-    """One tagger for all tests that leave it as it is: its graph is traced once."""
-    return make_tagger(frontend)
-
-
-def noise(n_samples, batch=1, seed=0):
-    rng = np.random.default_rng(seed)
-    envelope = np.abs(rng.normal(0, 0.1, (batch, n_samples // 1000 + 1))).repeat(1000, axis=1)
-    return (rng.normal(0, 1, (batch, n_samples)) * envelope[:, :n_samples]).astype(np.float32)
 
 
 def expected(frontend, model, clip):

@@ -22,7 +22,6 @@ from schemas.audio_spec import WAVEFORM
 from schemas.common.errors import UsageError
 from schemas.rejects import Reason, Stage
 from tests.clusters import Cluster, Running, blind_pool
-from tests.conftest import ROOT, required
 from tests.corpora import (
     CORPUS_TAGS,
     MINI_FILTERS,
@@ -31,6 +30,7 @@ from tests.corpora import (
     mini_options,
     msd_options,
 )
+from tests.helpers.places import ROOT, required
 
 N_SHARDS, N_CLIPS = 24, 348
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 PACKAGES = ("schemas", "beam_pipelines", "trainer", "serving")
 MAY_IMPORT = {

@@ -11,19 +11,8 @@ from hypothesis import given, settings
 
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.million_song.lastfm_db import RawTag
-from beam_pipelines.tags.database import create_database
 from schemas.common.errors import UsageError
-
-
-def make_database(path, tids, tags, pairs):
-    connection = create_database(str(path))
-    connection.executemany("INSERT INTO tids VALUES (?)", [(tid,) for tid in tids])
-    connection.executemany("INSERT INTO tags VALUES (?)", [(tag,) for tag in tags])
-    connection.executemany("INSERT INTO tid_tag VALUES (?, ?, ?)", pairs)
-    connection.commit()
-    connection.close()
-    return str(path)
-
+from tests.helpers.lastfm import make_database
 
 PAIRS = [(3, 1, 100), (1, 2, 50), (1, 1, 0), (2, 3, 100), (3, 2, 51), (3, 3, 1), (9, 1, 5)]
 

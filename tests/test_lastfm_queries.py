@@ -9,7 +9,7 @@ import pytest
 from beam_pipelines.lastfm import LastFm2Pandas
 from beam_pipelines.tags.queries_sql import LastFm
 from schemas.common.errors import UsageError
-from tests.test_lastfm import make_database
+from tests.helpers.lastfm import make_database
 
 TIDS = ["TRA", None, "TRC", "TRD", "TRE"]
 TAGS = ["rock", "NA", 'pop, "live"', "rock", "", "été\nfoo"]

@@ -32,9 +32,9 @@ from schemas.saved_model import (
 from serving import lite
 from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
-from tests.conftest import ROOT
-from tests.test_export import LABELS, WINDOWS, noise
-from tests.test_models import randomise
+from tests.helpers.models import randomise
+from tests.helpers.places import ROOT
+from tests.helpers.taggers import LABELS, WINDOWS, noise
 from trainer.export import main as export_main
 from trainer.models.registry import build_model
 from trainer.tagger.clip_tagger import Tagger

@@ -20,7 +20,7 @@ from serving import predict
 from serving.engine.find_files import find_audio, find_inputs
 from serving.engine.run import decode_ahead
 from serving.engine.saved_model import load_signature
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 SPEC = AudioSpec(sample_rate=8000)
 INFO = ModelInfo(["loud", "quiet", "half", "café"], SPEC, WAVEFORM, window=8000, model={})

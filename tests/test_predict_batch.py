@@ -21,8 +21,8 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
 from serving import predict
 from serving.engine import beam_job
-from tests.conftest import ROOT
-from tests.test_export import SPEC, make_tagger
+from tests.helpers.places import ROOT
+from tests.helpers.taggers import SPEC, make_tagger
 from trainer.tagger.saved_model import export_saved_model
 
 WINDOWS = {LOG_MEL: 40, WAVEFORM: 20_000}  # 1.25 s

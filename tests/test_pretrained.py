@@ -18,7 +18,7 @@ from serving import lite, predict
 from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
 from tests import numpy_models
-from tests.test_models import outputs
+from tests.helpers.models import outputs
 from trainer.import_pretrained import main, network_config
 from trainer.models.musicnn_package import (
     NETWORKS,

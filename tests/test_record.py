@@ -22,7 +22,7 @@ from schemas.saved_model import lite_path, read_model_info
 from serving import record
 from serving.engine.saved_model import load_signature
 from serving.recording import microphone, screen
-from tests.test_export import LABELS, noise
+from tests.helpers.taggers import LABELS, noise
 
 RATE = 44_100
 

@@ -24,9 +24,9 @@ from beam_pipelines.scanning.scan_table import read_scan, rejects_path, write_sc
 from schemas import tables
 from schemas.common.errors import RunError, UsageError
 from schemas.rejects import Reason
-from tests.conftest import ROOT
-from tests.test_audio import BROKEN as UNDECODED
-from tests.test_audio import DAMAGED, SILENT
+from tests.helpers.broken_audio import BROKEN as UNDECODED
+from tests.helpers.broken_audio import DAMAGED, SILENT
+from tests.helpers.places import ROOT
 
 BROKEN = UNDECODED | {"4/6/4644454.clip.mp3": Reason.MISLABELLED}  # a WAV file
 

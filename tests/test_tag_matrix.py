@@ -17,8 +17,8 @@ from beam_pipelines.tags.cleaning import clean_table
 from beam_pipelines.tags.database import clean_up, write_clean_database
 from beam_pipelines.tags.lists import read_tag_lists
 from beam_pipelines.tags.queries_sql import LastFm
-from tests.test_clean_tags import PASSES_OF_2019, dump, run
-from tests.test_lastfm import make_database
+from tests.helpers.lastfm import make_database
+from tests.helpers.tag_databases import PASSES_OF_2019, dump, run
 
 
 def in_memory(tags, pairs):

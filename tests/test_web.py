@@ -27,8 +27,8 @@ from schemas.saved_model import SERVE, TAGGRAM
 from serving import web
 from serving.engine.saved_model import load_signature
 from serving.webapp import app, guard, tag_upload
-from tests.conftest import ROOT
 from tests.devtools import open_tab
+from tests.helpers.places import ROOT
 
 SPEC = AudioSpec()
 WINDOW = 40  # frames: 1.28 s
@@ -39,7 +39,7 @@ MAX_SIZE, MAX_SECONDS = 3, 40  # MB, s
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
     """A job directory with a small tagger of random weights."""
-    from tests.test_models import randomise
+    from tests.helpers.models import randomise
     from trainer.models.registry import build_model
     from trainer.tagger.clip_tagger import Tagger
     from trainer.tagger.saved_model import export_saved_model
