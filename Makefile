@@ -50,7 +50,7 @@ test: lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flink"
 
 test-flink: $(STAMP)
-	@$(BIN)/python -m pytest -m flink tests/test_flink.py
+	@$(BIN)/python -m pytest -m flink tests/beam_pipelines/test_flink.py
 
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest -m "slow and not flink"

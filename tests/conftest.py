@@ -36,7 +36,7 @@ def fixtures_dir() -> pathlib.Path:
 def mini(fixtures_dir, tmp_path_factory) -> pathlib.Path:
     """The mini Million Song Dataset, built with all filters in this process; not to be changed."""
     from beam_pipelines import build
-    from tests.corpora import mini_options
+    from tests.helpers.corpora import mini_options
 
     output = tmp_path_factory.mktemp("mini") / "out"
     assert build.main(mini_options(fixtures_dir, output)) == 0
@@ -88,7 +88,7 @@ def small_models(tmp_path_factory) -> dict[str, pathlib.Path]:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium."""
-    from tests.browser import find_chromium
+    from tests.helpers.browser import find_chromium
 
     path = find_chromium()
     if path is None:

@@ -110,6 +110,14 @@ def test_no_circle_between_files_or_rooms_and_no_arrow_up():
         assert list(graphlib.TopologicalSorter(graph).static_order())  # CycleError names a circle
 
 
+def test_no_test_module_is_imported_by_another():
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        found = re.findall(r"^\s*(?:from|import) (tests\.[\w.]*test_\w+)", path.read_text(), re.M)
+        wrong += [(str(path.relative_to(ROOT)), name) for name in found]
+    assert wrong == []
+
+
 def test_what_workers_import_is_light():
     """Neither TensorFlow nor Beam comes with what decodes audio, nor with the service."""
     heavy = "{'tensorflow', 'keras', 'librosa', 'numba', 'apache_beam'} & set(sys.modules)"

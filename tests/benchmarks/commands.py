@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 
-from tests.corpora import CORPUS_TAGS, msd_options
+from tests.helpers.corpora import CORPUS_TAGS, msd_options
 
 
 def run(module: str, *arguments) -> float:

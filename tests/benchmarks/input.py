@@ -24,7 +24,7 @@ import tensorflow as tf
 from schemas.audio_spec import AudioSpec
 from schemas.config import fill, read_config
 from schemas.manifest import read_dataset
-from tests.datasets import write_dataset
+from tests.helpers.datasets import write_dataset
 from trainer.input.batches import training_batches, window_start
 from trainer.input.source import part_source
 

@@ -8,13 +8,10 @@ import time
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
-from schemas.audio_spec import LOG_MEL
 from schemas.config import fill, read_config
 from schemas.manifest import read_dataset
-from tests.datasets import tone_dataset
 from trainer.input.batches import training_batches
 from trainer.input.records import read_tags
 from trainer.input.source import part_source
@@ -28,12 +25,6 @@ SETTINGS = ["window_seconds=1", "n_filters=1", "n_dense=8", "batch_size=8", "lea
 STEPS = 5  # an epoch of forty tracks
 UNEQUAL = ("examples_per_second", "input_wait")
 OWN = ["name=own", "n_filters=null", "n_dense=null", "dropout=null"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tones")
-    return tone_dataset(folder, LOG_MEL, train=40, validation=5, test=0)
 
 
 def train_tones(

@@ -27,7 +27,7 @@ from schemas.saved_model import SERVE, TAGGRAM
 from serving import web
 from serving.engine.saved_model import load_signature
 from serving.webapp import app, guard, tag_upload
-from tests.devtools import open_tab
+from tests.helpers.devtools import open_tab
 from tests.helpers.places import ROOT
 
 SPEC = AudioSpec()

@@ -20,8 +20,8 @@ from beam_pipelines.sources import labelled
 from beam_pipelines.sources.labelled import Labelled, parse_labelled
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
-from tests.corpora import contents
 from tests.helpers.accounts import accounts_close, rows
+from tests.helpers.corpora import contents
 
 SMALL = ("--sample_rate", "8000", "--num_shards", "6", "--split_percent", "50,20,30")
 ROCK, NO_FILE, SILENT = "a/rock, live.wav", "a/gone.wav", "a/silent.wav"

@@ -17,7 +17,7 @@ from schemas.saved_model import find_saved_model, read_lite_info, read_model_inf
 from serving import lite, predict
 from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
-from tests import numpy_models
+from tests.helpers import numpy_models
 from tests.helpers.models import outputs
 from trainer.import_pretrained import main, network_config
 from trainer.models.musicnn_package import (

@@ -21,8 +21,8 @@ from beam_pipelines.runtime import flink_job_server
 from schemas.audio_spec import WAVEFORM
 from schemas.common.errors import UsageError
 from schemas.rejects import Reason, Stage
-from tests.clusters import Cluster, Running, blind_pool
-from tests.corpora import (
+from tests.helpers.clusters import Cluster, Running, blind_pool
+from tests.helpers.corpora import (
     CORPUS_TAGS,
     MINI_FILTERS,
     build_command,

@@ -20,7 +20,7 @@ from schemas.audio_spec import LOG_MEL
 from schemas.common.errors import RunError, UsageError
 from schemas.config import Training, fill, read_config
 from schemas.manifest import read_dataset
-from tests.datasets import tone_dataset
+from tests.helpers.datasets import tone_dataset
 from tests.helpers.tones import OWN, SETTINGS, STEPS, curve, own, train_tones
 from trainer.input.batches import training_batches
 from trainer.input.source import part_source
@@ -336,12 +336,14 @@ TWO_DEVICES = """
     from schemas.config import fill, read_config
     from schemas.manifest import read_dataset
     from trainer.training.assemble import fill_options
-    from trainer.export import export_saved_model, load_tagger
-    from trainer.input.batches import part_source, training_batches, whole_tracks
+    from trainer.tagger.saved_model import export_saved_model, load_tagger
+    from trainer.input.batches import training_batches
+    from trainer.input.source import part_source
+    from trainer.input.whole_tracks import whole_tracks
     from trainer.job.directory import BEST
     from trainer.loop import train
     from trainer.training.run import best_model
-    from trainer.training.monitor import validate
+    from trainer.evaluation.validation import validate
     from trainer.tagger.clip_tagger import config_tagger
 
     from tests.helpers.tones import OWN, own

@@ -16,7 +16,7 @@ from schemas.audio_spec import LOG_MEL
 from schemas.common.errors import UsageError
 from schemas.config import fill, read_config
 from schemas.manifest import read_dataset
-from tests.datasets import TONES, tone_dataset
+from tests.helpers.datasets import TONES, tone_dataset
 from tests.helpers.lastfm import make_database
 from trainer.datasets import datasets, split_shards
 from trainer.input.whole_tracks import window_tracks

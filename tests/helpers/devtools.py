@@ -11,7 +11,7 @@ import urllib.request
 
 from websockets.sync.client import connect
 
-from tests.browser import OPTIONS
+from tests.helpers.browser import OPTIONS
 
 _PATIENCE = 60  # s
 

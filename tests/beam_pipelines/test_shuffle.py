@@ -17,7 +17,7 @@ from beam_pipelines.runtime import preflight, runners
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from tests.benchmarks import rehearsal
-from tests.corpora import mini_options
+from tests.helpers.corpora import mini_options
 
 MOST = 64 * 1024  # bytes
 

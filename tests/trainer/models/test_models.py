@@ -11,7 +11,7 @@ import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
-from tests import jax_models, numpy_models
+from tests.helpers import jax_models, numpy_models
 from tests.helpers.models import build, outputs, randomise
 from trainer.models.layers import Standardise
 from trainer.models.registry import (
@@ -251,7 +251,7 @@ def test_every_model_gives_the_same_under_jax(tmp_path):
         expected[case] = [np.asarray(each) for each in both(windows, training=False)]
         weights = {f"weight{k}": each for k, each in enumerate(model.get_weights())}
         np.savez(tmp_path / f"{case}.npz", windows=windows, **weights)
-    subprocess.run([sys.executable, "-m", "tests.jax_models", str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-m", "tests.helpers.jax_models", str(tmp_path)], check=True)
     for case, (scores, embeddings) in expected.items():
         found = np.load(tmp_path / f"{case}-jax.npz")
         assert np.abs(found["scores"] - scores).max() < 1e-4

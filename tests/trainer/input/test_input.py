@@ -13,8 +13,16 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import RunError, UsageError
 from schemas.config import CENTRED, RANDOM, Config, fill, read_config
 from schemas.manifest import read_dataset
-from tests.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
-from trainer.input.batches import records, training_batches, window_start
+from tests.helpers.datasets import (
+    SMALL,
+    TONES,
+    spectrograms,
+    tone_dataset,
+    tones,
+    write_dataset,
+)
+from trainer.input import records
+from trainer.input.batches import training_batches, window_start
 from trainer.input.records import read_tags, read_tracks
 from trainer.input.source import part_source, shard_tids
 from trainer.input.whole_tracks import whole_tracks

@@ -1,6 +1,6 @@
 """What the models give under the JAX backend, for a test that runs under TensorFlow's.
 
-``python -m tests.jax_models DIR``: for each case of :data:`CASES`, DIR has an ``.npz`` of
+``python -m tests.helpers.jax_models DIR``: for each case of :data:`CASES`, DIR has an ``.npz`` of
 the weights and the windows, and gets one of the scores and embeddings.
 """
 

@@ -17,7 +17,7 @@ from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
 from serving.engine import track as engine_track
 from serving.engine.track import Spool, load_track, window_starts
-from trainer.input.batches import windows
+from trainer.input import windows
 
 SPECS = {
     "db": AudioSpec(sample_rate=4000, n_mels=20, n_fft=256, hop_length=64),

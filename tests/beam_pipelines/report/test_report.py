@@ -19,7 +19,7 @@ from beam_pipelines.report.page import render_report
 from schemas import tables
 from schemas.manifest import PARTS, read_dataset
 from schemas.rejects import Reason, Stage
-from tests import browser
+from tests.helpers import browser
 
 STAGES = [stage.value for stage in Stage]
 OPTIONS = {"split": "artist", "num_shards": 4, "top_tags": None, "keep_untagged": True}

@@ -8,9 +8,9 @@ import pytest
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_model_info
-from tests.datasets import tone_dataset
+from tests.helpers.datasets import tone_dataset
 from tests.helpers.models import build, randomise
-from tests.helpers.tones import STEPS, data, train_tones  # noqa: F401  a fixture
+from tests.helpers.tones import STEPS, train_tones
 from trainer import task
 from trainer.models.musicnn_package import SPEC
 from trainer.models.registry import MODELS

@@ -19,7 +19,7 @@ from apache_beam.coders import VarIntCoder
 
 from beam_pipelines.runtime import flink_rest
 from scripts import flink_cluster
-from tests.corpora import build_command, contents
+from tests.helpers.corpora import build_command, contents
 from tests.helpers.places import ROOT
 
 
