@@ -1,7 +1,8 @@
 # make test, make demo, make model: each sets up all it needs in .venv and is quick when run again.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tag test test-slow test-flink lint format demo model bench clean flink-cluster flink-cluster-stop
+.PHONY: help setup tag test test-slow test-flink test-wheel lint types format demo model bench clean \
+	flink-cluster flink-cluster-stop
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -14,11 +15,12 @@ TAGGER := pretrained/MSD_musicnn
 
 help:
 	@echo "make tag        tags for your own music: make tag FILES=\"song.mp3 folder\""
-	@echo "make test       lint, formatting and the fast tests"
+	@echo "make test       lint, formatting, types and the fast tests"
 	@echo "make demo       sample, build, train, evaluate, export and predict, in ./demo (SEED=0, SHUFFLE=1)"
 	@echo "make model      a model to try the service with, in ./model (from make demo's, if that was run)"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-flink the tests on a real Flink cluster: minutes, Java"
+	@echo "make test-wheel wheels in fresh environments: the base, and [data] alone; minutes, PyPI"
 	@echo "make bench      the measurements"
 	@echo "make flink-cluster, make flink-cluster-stop   a small real Flink cluster on this machine"
 	@echo "make format     put the formatting right"
@@ -26,7 +28,7 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock setup.py
+$(STAMP): requirements.lock pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found: install one" \
 	"(Debian, Ubuntu: apt-get install python3 python3-venv; or pyenv install 3.11)" \
 	"or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -37,7 +39,7 @@ $(STAMP): requirements.lock setup.py
 	@echo "installing into .venv (some minutes, once)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e '.[all,test]'
 	@$(BIN)/python -c 'import sounddevice' 2>/dev/null || echo \
 	"hint: recording from a microphone needs PortAudio (Debian, Ubuntu: apt-get install libportaudio2)"
 	@touch $@
@@ -46,14 +48,20 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-test: lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flink"
+types: $(STAMP)
+	@$(BIN)/mypy
+
+test: lint types
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flink and not wheel"
 
 test-flink: $(STAMP)
 	@$(BIN)/python -m pytest -m flink tests/beam_pipelines/test_flink.py
 
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest -m "slow and not flink"
+
+test-wheel: $(STAMP)
+	@$(BIN)/python -m pytest -m wheel tests/packaging
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix .
@@ -84,5 +92,5 @@ flink-cluster-stop: $(STAMP)
 	@$(BIN)/python -m scripts.flink_cluster stop
 
 clean:
-	rm -rf .venv demo model pretrained build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo model pretrained build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

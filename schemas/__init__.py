@@ -3,3 +3,5 @@
 Nothing in this package imports Beam, TensorFlow or librosa at module level, so
 that an audio worker, the lite player and the trainer can all afford it.
 """
+
+__version__ = "0.2.0"
