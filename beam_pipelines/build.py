@@ -25,15 +25,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipelines.audio import filters
-from beam_pipelines.dataset import (
-    claim,
-    join,
-    layout,
-    options,
-    sharding,
-    song_pieces,
-    write,
-)
+from beam_pipelines.dataset import claim, join, layout, options, sharding, song_pieces, write
 from beam_pipelines.dataset.finish import finish, plan_rejects
 from beam_pipelines.dataset.inputs import Inputs, look
 from beam_pipelines.report.accounts import count_stages, format_counts

@@ -13,10 +13,7 @@ from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.find_files import find_inputs
 from serving.engine.run import Work
 from serving.output.row_options import add_row_options, check_row_options
-from serving.output.rows import (
-    Wanted,
-    check_output,
-)
+from serving.output.rows import Wanted, check_output
 
 
 def main(argv: Sequence[str]) -> int:

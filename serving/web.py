@@ -15,13 +15,7 @@ import uvicorn
 
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
-from schemas.saved_model import (
-    LITE,
-    WINDOWS,
-    find_saved_model,
-    read_lite_info,
-    read_model_info,
-)
+from schemas.saved_model import LITE, WINDOWS, find_saved_model, read_lite_info, read_model_info
 from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
 from serving.webapp.app import make_app

@@ -15,24 +15,11 @@ from schemas.common.errors import UsageError
 from schemas.common.files import write_text
 from schemas.manifest import PARTS, Dataset, read_dataset
 from schemas.split_file import parse_split
-from trainer.evaluation.bootstrap import (
-    RESAMPLES,
-)
+from trainer.evaluation.bootstrap import RESAMPLES
 from trainer.evaluation.compare import compare, figures
-from trainer.evaluation.figures import (
-    check_file,
-    check_place,
-    plot_tags,
-    save_figure,
-)
+from trainer.evaluation.figures import check_file, check_place, plot_tags, save_figure
 from trainer.evaluation.metrics import comparison_table, table
-from trainer.evaluation.scoring import (
-    Scored,
-    check_fit,
-    find_model,
-    label_columns,
-    score_tracks,
-)
+from trainer.evaluation.scoring import Scored, check_fit, find_model, label_columns, score_tracks
 
 
 def parser() -> ArgumentParser:

@@ -12,21 +12,8 @@ from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.common.files import write_text
 from schemas.config import Config, Model, TFRecords, Training
-from trainer.job.directory import (
-    BEST,
-    CONFIG,
-    EXPORT,
-    checkpoint_file,
-    config_text,
-)
-from trainer.models.musicnn_package import (
-    NETWORKS,
-    PACKAGE,
-    SPEC,
-    WINDOW,
-    Package,
-    download,
-)
+from trainer.job.directory import BEST, CONFIG, EXPORT, checkpoint_file, config_text
+from trainer.models.musicnn_package import NETWORKS, PACKAGE, SPEC, WINDOW, Package, download
 from trainer.models.pretrained import build_network
 from trainer.tagger.litert import export_lite
 from trainer.tagger.saved_model import export_saved_model

@@ -10,22 +10,10 @@ from collections.abc import Sequence
 from schemas.audio_spec import AUDIO_FORMATS
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
-from schemas.config import (
-    Config,
-    describe,
-    fill,
-    read_config,
-)
+from schemas.config import Config, describe, fill, read_config
 from schemas.manifest import Dataset, read_dataset
 from schemas.tag_choice import select_tags
-from trainer.job.directory import (
-    CONFIG,
-    EXPORT,
-    METRICS,
-    clear_job,
-    job_parts,
-    lost_file,
-)
+from trainer.job.directory import CONFIG, EXPORT, METRICS, clear_job, job_parts, lost_file
 from trainer.tagger.litert import export_lite
 from trainer.training.fine_tune import (
     check_initial,
@@ -214,9 +202,7 @@ def run(
         if not resume:
             clear_job(job_dir)
         try:
-            tracks = None
-            if validation is not None:
-                tracks = whole_tracks(validation, _WINDOWS_A_BATCH)
+            tracks = None if validation is None else whole_tracks(validation, _WINDOWS_A_BATCH)
             _, tags = read_tags(source, _TRACKS_FOR_RATES)
             model = run_training(
                 lambda step: training_batches(source, config, step),

@@ -14,12 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from beam_pipelines.million_song.lastfm_tables import (
-    METADATA,
-    TAGS,
-    TID_TAG,
-    TIDS,
-)
+from beam_pipelines.million_song.lastfm_tables import METADATA, TAGS, TID_TAG, TIDS
 from schemas.common.errors import UsageError
 
 # One row a track; CROSS JOIN holds SQLite to this order: pairs first, as the tracks lie.

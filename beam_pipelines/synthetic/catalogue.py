@@ -10,13 +10,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.synthetic.composition import CHILLOUT, TEMPOS
-from beam_pipelines.synthetic.genres import (
-    DANCE,
-    FEMALE,
-    LO_FI,
-    MALE,
-    RAP,
-)
+from beam_pipelines.synthetic.genres import DANCE, FEMALE, LO_FI, MALE, RAP
 from schemas.common.errors import UsageError
 from schemas.rejects import Reason
 

@@ -10,12 +10,7 @@ import h5py
 import numpy as np
 import sqlalchemy
 
-from beam_pipelines.million_song.lastfm_tables import (
-    METADATA,
-    TAGS,
-    TID_TAG,
-    TIDS,
-)
+from beam_pipelines.million_song.lastfm_tables import METADATA, TAGS, TID_TAG, TIDS
 from beam_pipelines.synthetic.catalogue import Song
 from beam_pipelines.synthetic.composition import artist_style
 

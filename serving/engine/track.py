@@ -23,13 +23,7 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from beam_pipelines.audio.decode import (
-    AudioError,
-    decode_blocks,
-    from_pcm16,
-    to_mono,
-    to_pcm16,
-)
+from beam_pipelines.audio.decode import AudioError, decode_blocks, from_pcm16, to_mono, to_pcm16
 from beam_pipelines.audio.mpeg import intact_frames
 from beam_pipelines.audio.spectrogram import mel_levels
 from schemas.audio_spec import LOG_MEL, AudioSpec

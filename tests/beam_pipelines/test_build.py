@@ -23,13 +23,7 @@ from beam_pipelines.audio.spectrogram import log_mel
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.helpers.accounts import accounts_close, rows
-from tests.helpers.corpora import (
-    CORPUS_TAGS,
-    build_command,
-    contents,
-    mini_options,
-    msd_options,
-)
+from tests.helpers.corpora import CORPUS_TAGS, build_command, contents, mini_options, msd_options
 from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.fixtures

@@ -8,11 +8,7 @@ import sqlite3
 import pytest
 
 from beam_pipelines.million_song import lastfm_db
-from beam_pipelines.tags.cleaning import (
-    PASSES,
-    clean_table,
-    raw_to_clean,
-)
+from beam_pipelines.tags.cleaning import PASSES, clean_table, raw_to_clean
 from beam_pipelines.tags.database import load_csv, write_clean_database
 from beam_pipelines.tags.lists import read_tag_lists
 from schemas.common.errors import UsageError

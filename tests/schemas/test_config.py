@@ -6,14 +6,7 @@ import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
-from schemas.config import (
-    Config,
-    Tags,
-    describe,
-    fill,
-    parse_config,
-    read_config,
-)
+from schemas.config import Config, Tags, describe, fill, parse_config, read_config
 from schemas.manifest import Dataset
 from schemas.tag_choice import select_tags
 

@@ -21,7 +21,7 @@ from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import lite_path, read_model_info
 from serving import record
 from serving.engine.saved_model import load_signature
-from serving.recording import microphone, screen
+from serving.recording import microphone, screen, session
 from tests.helpers.taggers import LABELS, noise
 
 RATE = 44_100
@@ -280,7 +280,7 @@ def test_lite_records_too(plug_in, small_models, monkeypatch, capsys):
     from serving import lite
 
     plug_in(sound(2))
-    monkeypatch.setattr(record.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(session.time, "sleep", lambda seconds: None)
     assert lite.main([str(small_models[LOG_MEL]), "--record", "1.5", "--top", "1"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(

@@ -6,12 +6,7 @@ from matplotlib.image import imread
 
 from schemas.common.errors import UsageError
 from trainer.evaluation.bootstrap import draw, intervals, resample
-from trainer.evaluation.figures import (
-    names_that_fit,
-    plot_runs,
-    plot_tags,
-    read_epochs,
-)
+from trainer.evaluation.figures import names_that_fit, plot_runs, plot_tags, read_epochs
 from trainer.evaluation.metrics import report
 from trainer.plot import main
 

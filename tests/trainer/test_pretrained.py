@@ -20,12 +20,7 @@ from serving.engine.saved_model import load_signature
 from tests.helpers import numpy_models
 from tests.helpers.models import outputs
 from trainer.import_pretrained import main, network_config
-from trainer.models.musicnn_package import (
-    NETWORKS,
-    SPEC,
-    WINDOW,
-    Package,
-)
+from trainer.models.musicnn_package import NETWORKS, SPEC, WINDOW, Package
 from trainer.models.pretrained import build_network
 from trainer.tagger.clip_tagger import config_tagger, read_checkpoint
 from trainer.tagger.saved_model import export_saved_model

@@ -15,14 +15,7 @@ from schemas.common.errors import RunError, UsageError
 from schemas.manifest import read_dataset
 from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.litert import load_lite_signature
-from tests.helpers.datasets import (
-    SMALL,
-    TONES,
-    spectrograms,
-    tone_dataset,
-    tones,
-    write_dataset,
-)
+from tests.helpers.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer import evaluate, task
 from trainer.evaluation import compare
 from trainer.evaluation.bootstrap import draw, intervals, resample

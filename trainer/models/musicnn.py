@@ -11,12 +11,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from trainer.models.layers import (
-    Timbre,
-    conv_norm,
-    dense_head,
-    tag_scores,
-)
+from trainer.models.layers import Timbre, conv_norm, dense_head, tag_scores
 
 
 def musicnn(

@@ -16,12 +16,7 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from trainer.models.layers import (
-    Standardise,
-    Timbre,
-    conv_norm,
-    dense_head,
-)
+from trainer.models.layers import Standardise, Timbre, conv_norm, dense_head
 
 N_BACKEND = 512  # filters of each back-end convolution
 

@@ -15,11 +15,7 @@ from schemas.config import Config
 from schemas.saved_model import ModelInfo
 from schemas.tag_choice import select_tags
 from trainer.input.log_mel import clip_floor, log_mel
-from trainer.input.windows import (
-    cut_windows,
-    pad_clips,
-    window_starts,
-)
+from trainer.input.windows import cut_windows, pad_clips, window_starts
 from trainer.models import layers  # noqa: F401  Keras must know our layers to read a checkpoint
 
 _AUDIO = tf.TensorSpec([None, None], tf.float32, name="audio")

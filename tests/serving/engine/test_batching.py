@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import RunError
 from schemas.saved_model import ModelInfo
-from serving.engine.batching import (
-    Collector,
-    answer,
-    batch_size,
-    open_track,
-    pack,
-    tag_track,
-)
+from serving.engine.batching import Collector, answer, batch_size, open_track, pack, tag_track
 
 SPEC = AudioSpec(sample_rate=1000, n_fft=64, hop_length=32, n_mels=8)
 INFO = ModelInfo(["peak", "mean"], SPEC, WAVEFORM, window=100, model={})

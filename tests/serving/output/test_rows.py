@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.common.errors import UsageError
 from serving.output.result import Result
-from serving.output.rows import (
-    Wanted,
-    best_tags,
-    check_output,
-    make_row,
-    open_rows,
-)
+from serving.output.rows import Wanted, best_tags, check_output, make_row, open_rows
 
 LABELS = ["rock", "drum & bass", 'says "jazz", twice']
 NONE = np.zeros(0, np.float32)

@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from schemas.common.errors import RunError
-from trainer.evaluation.metrics import (
-    pr_auc,
-    report,
-    roc_auc,
-    table,
-)
+from trainer.evaluation.metrics import pr_auc, report, roc_auc, table
 
 
 @settings(max_examples=200, deadline=None)

@@ -13,14 +13,7 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import RunError, UsageError
 from schemas.config import CENTRED, RANDOM, Config, fill, read_config
 from schemas.manifest import read_dataset
-from tests.helpers.datasets import (
-    SMALL,
-    TONES,
-    spectrograms,
-    tone_dataset,
-    tones,
-    write_dataset,
-)
+from tests.helpers.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer.input import records
 from trainer.input.batches import training_batches, window_start
 from trainer.input.records import read_tags, read_tracks

@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec, mel_filters
 from trainer.input.log_mel import clip_floor, log_mel
-from trainer.input.windows import (
-    cut_windows,
-    pad_clips,
-    window_starts,
-)
+from trainer.input.windows import cut_windows, pad_clips, window_starts
 
 SPECS = {
     "urop2019": AudioSpec(),

@@ -14,11 +14,7 @@ from schemas.common.errors import UsageError
 from tests.helpers import jax_models, numpy_models
 from tests.helpers.models import build, outputs, randomise
 from trainer.models.layers import Standardise
-from trainer.models.registry import (
-    MODELS,
-    Architecture,
-    model_options,
-)
+from trainer.models.registry import MODELS, Architecture, model_options
 
 MODEL_MODULES = ("registry", "layers", "pons", "musicnn")
 

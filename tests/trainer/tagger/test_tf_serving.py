@@ -13,12 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
-from tests.helpers.taggers import (
-    LABELS,
-    SPEC,
-    make_tagger,
-    noise,
-)
+from tests.helpers.taggers import LABELS, SPEC, make_tagger, noise
 from trainer.tagger.saved_model import export_saved_model
 
 
