@@ -29,6 +29,7 @@ from beam_pipelines.synthetic.corpus import (
     write_sample,
 )
 from schemas.common.command import ArgumentParser, run_command
+from schemas.common.cores import n_cores
 from schemas.common.errors import RunError
 
 
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
             "install 1.1 or later (pip's soundfile brings one)"
         )
     claim(root, args.overwrite)
-    write_sample(root, corpus, args.seed, os.cpu_count() or 1)
+    write_sample(root, corpus, args.seed, n_cores())
     tags = {tag for song in corpus.tracks for tag in song.artist.tags}
     print(
         f"{args.dir}: {len(corpus.clips)} audio files of {len(tags)} tags, "

@@ -1,8 +1,8 @@
 """The audio table alone: measure every file under a root once, for any number of builds.
 
-The listing is cut into pieces; a worker measures a piece's files and commits one table
-with their rows and rejects. The two tables are put together from the pieces, in the
-listing's order. A killed scan goes on with the pieces that are not there yet.
+The listing is cut into chunks; a worker measures a chunk's files and commits one table
+with their rows and rejects. The two tables are put together from the chunks, in the
+listing's order. A killed scan goes on with the chunks that are not there yet.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -27,22 +25,23 @@ from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.resumable import (
-    Piece,
+    Chunk,
     count_done,
     cut,
-    missing_pieces,
+    fingerprint,
+    missing_chunks,
     n_files,
     work_folder,
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
 from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio
-from beam_pipelines.scanning.measure import MeasurePiece, gather
+from beam_pipelines.scanning.measure import MeasureChunk, gather
 from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
 from schemas import tables
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 
-_OURS = ("piece-", "listing-")
+_OURS = ("chunk-", "listing-")
 _LISTED = pa.schema([tables.SCAN.field(name) for name in AudioFile._fields])
 
 
@@ -57,8 +56,8 @@ def main(argv: Sequence[str]) -> int:
     with Progress("list the audio files"):
         listing = list_audio(args.audio_dir)
     with work_folder(args.output) as work:
-        pieces = _measure(args.audio_dir, listing, limits, work, beam_options)
-        kept, rejects = gather(pieces, len(listing.files))
+        chunks = _measure(args.audio_dir, listing, limits, work, beam_options)
+        kept, rejects = gather(chunks, len(listing.files))
         write_scan(rejects_path(args.output), rejects)
         write_scan(args.output, kept)
         for name in storage.list_names(work):
@@ -90,17 +89,18 @@ def _build_parser() -> ArgumentParser:
 
 def _measure(
     audio_dir: str, listing: Listing, limits: Limits, work: str, beam_options: PipelineOptions
-) -> list[Piece]:
-    """Measure the pieces that are not there yet; returns all."""
+) -> list[Chunk]:
+    """Measure the chunks that are not there yet; returns all."""
     listed = pa.table(list(zip(*listing.files, strict=True)), schema=_LISTED)
-    plan_id = _plan_id(audio_dir, listed, limits)
-    pieces = cut(len(listing.files), work, plan_id, most=100, least=64)
-    missing = missing_pieces(pieces, work)
-    if len(missing) < len(pieces):
+    settings = [audio_dir, dataclasses.astuple(limits), soundfile.__libsndfile_version__]
+    plan_id = fingerprint(settings, *(column.to_pylist() for column in listed.columns))
+    chunks = cut(len(listing.files), work, plan_id, most=100, least=64)
+    missing = missing_chunks(chunks, work)
+    if len(missing) < len(chunks):
         done = len(listing.files) - n_files(missing)
         print(f"{done:,} files are measured already", file=sys.stderr)
     if not missing:
-        return pieces
+        return chunks
     listing_path = storage.join(work, f"listing-{plan_id}.parquet")
     storage.write_table(listing_path, listed)
     in_order = (storage.join(audio_dir, file.path) for file in listing.files)
@@ -111,21 +111,12 @@ def _measure(
     ):
         _ = (
             job
-            | "Pieces of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
-            | "Spread the pieces" >> beam.Reshuffle()
+            | "Chunks of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
+            | "Spread the chunks" >> beam.Reshuffle()
             | "Decode and measure"
-            >> beam.ParDo(MeasurePiece(audio_dir, listing_path, limits, must_see))
+            >> beam.ParDo(MeasureChunk(audio_dir, listing_path, limits, must_see))
         )
-    return pieces
-
-
-def _plan_id(audio_dir: str, listed: pa.Table, limits: Limits) -> str:
-    """What the pieces depend on, so that those of another listing are never taken for ours."""
-    settings = [audio_dir, dataclasses.astuple(limits), soundfile.__libsndfile_version__]
-    digest = hashlib.md5(json.dumps(settings).encode())
-    for column in listed.columns:
-        digest.update(json.dumps(column.to_pylist()).encode())
-    return digest.hexdigest()[:12]
+    return chunks
 
 
 def _summary(args: argparse.Namespace, listing: Listing, kept: pa.Table, rejects: pa.Table) -> str:

@@ -20,6 +20,8 @@ LOG_MEL = "log-mel-spectrogram"
 AUDIO_FORMATS = (WAVEFORM, LOG_MEL)
 COMPRESSIONS = ("db", "log10")
 
+PCM_FULL_SCALE = 32768  # of the stored 16-bit samples
+
 
 @dataclasses.dataclass(frozen=True)
 class AudioSpec:

@@ -11,7 +11,7 @@ import json
 import os
 from typing import Any
 
-from schemas.audio_spec import LOG_MEL, AudioSpec
+from schemas.audio_spec import LOG_MEL, PCM_FULL_SCALE, AudioSpec
 from schemas.common.errors import UsageError
 
 MANIFEST = "dataset.json"
@@ -59,7 +59,10 @@ def audio_layout(audio_format: str, spec: AudioSpec) -> dict[str, Any]:
     """How the bytes of the ``audio`` feature are to be read."""
     if audio_format == LOG_MEL:
         return {"dtype": "float32", "byte_order": "little", "shape": ["frames", spec.n_mels]}
-    return {"dtype": "int16", "byte_order": "little", "shape": ["samples"], "full_scale": 32768}
+    return {
+        **{"dtype": "int16", "byte_order": "little", "shape": ["samples"]},
+        "full_scale": PCM_FULL_SCALE,
+    }
 
 
 def parse_manifest(text: str, path: str) -> Dataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
-from schemas.common.files import write_text
+from schemas.common.files import replacing, write_text
 from schemas.manifest import PARTS, Dataset, read_dataset
 from schemas.split_file import parse_split
 from trainer.evaluation.bootstrap import RESAMPLES
@@ -151,12 +150,11 @@ def _write_scores(path: str, tids: list[str], scores: np.ndarray, labels: list[s
     import pandas as pd
 
     frame = pd.DataFrame(scores, pd.Index(tids, name="track_id"), labels).reset_index()
-    partial = f"{path}.partial"
-    if path.endswith(".parquet"):
-        frame.to_parquet(partial, index=False)
-    else:
-        frame.to_csv(partial, index=False, lineterminator="\n")
-    os.replace(partial, path)
+    with replacing(path) as stream:
+        if path.endswith(".parquet"):
+            frame.to_parquet(stream, index=False)
+        else:
+            frame.to_csv(stream, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

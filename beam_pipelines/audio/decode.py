@@ -18,10 +18,9 @@ import soundfile
 import soxr
 
 from beam_pipelines.audio.mpeg import intact_frames
-from schemas.audio_spec import AudioSpec
+from schemas.audio_spec import PCM_FULL_SCALE, AudioSpec
 from schemas.rejects import Reason
 
-PCM_FULL_SCALE = 32768
 _SAMPLE_RATES = range(1000, 1_000_001)
 _LARGEST_SAMPLE = 1e6
 

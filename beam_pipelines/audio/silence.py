@@ -6,10 +6,12 @@ import dataclasses
 
 import numpy as np
 
+from schemas.audio_spec import PCM_FULL_SCALE
+
 # What rounding to the stored 16 bits, or dither, leaves of nothing is under one step
 # (-90.3 dBFS). Digital silence and antiphase stereo decode to 0; a clip at -70 dB under a
 # normal one has frames of -86 dBFS, and is quiet but not silent.
-SILENT_RMS = 1 / 32768
+SILENT_RMS = 1 / PCM_FULL_SCALE
 
 _TOP_DB = 60.0
 _FRAME, _HOP = 2048, 512

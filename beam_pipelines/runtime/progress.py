@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
-_WIDTH = 30
+from schemas.common.bars import bar
+
 _WORTH_A_LINE = 5  # s; elsewhere than on a terminal a shorter work is not worth one
 
 
@@ -57,8 +58,7 @@ class Progress:
             done = self.look()
             text = f"{self.label}: {done:,} of {self.total:,}, {seconds:.0f} s"
             if self.terminal:
-                filled = _WIDTH * done // self.total
-                text += f" [{'#' * filled}{'.' * (_WIDTH - filled)}]"
+                text += f" [{bar(done / self.total)}]"
         line = f"\r\x1b[K{text}{end}" if self.terminal else f"{text}\n"
         sys.stderr.write(line)
         sys.stderr.flush()

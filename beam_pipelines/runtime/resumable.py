@@ -1,20 +1,23 @@
-"""A listing in pieces, each committed as a table: what a killed run goes on with."""
+"""A listing in chunks, each committed as a table: what a killed run goes on with."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.locks import lock
 
-_PREFIX = "piece-"
+_PREFIX = "chunk-"
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class Chunk:
     """A part of the listing.
 
     Attributes
@@ -37,9 +40,9 @@ class Piece:
 
 @contextlib.contextmanager
 def work_folder(output: str) -> Iterator[str]:
-    """The folder of the pieces, beside the output; only this run writes into it.
+    """The folder of the chunks, beside the output; only this run writes into it.
 
-    It goes when it is empty, so a run that ends well deletes its pieces.
+    It goes when it is empty, so a run that ends well deletes its chunks.
 
     Raises
     ------
@@ -53,12 +56,12 @@ def work_folder(output: str) -> Iterator[str]:
             yield work
     finally:
         if storage.is_local(work):
-            with contextlib.suppress(OSError):  # the pieces of a run that is not finished
+            with contextlib.suppress(OSError):  # the chunks of a run that is not finished
                 os.rmdir(work)
 
 
-def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Piece]:
-    """Cut a listing into pieces.
+def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Chunk]:
+    """Cut a listing into chunks.
 
     Parameters
     ----------
@@ -67,15 +70,15 @@ def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Pi
     work : str
         Folder of the tables.
     plan_id : str
-        What the pieces depend on: those of another listing are never taken for ours.
+        What the chunks depend on: those of another listing are never taken for ours.
     most : int
-        Files of a piece.
+        Files of a chunk.
     least : int
-        Pieces, where there are as many files.
+        Chunks, where there are as many files.
     """
     step = min(most, max(1, n_files // least))
     return [
-        Piece(
+        Chunk(
             storage.join(work, f"{_PREFIX}{plan_id}-{start:08d}.parquet"),
             start,
             min(start + step, n_files),
@@ -84,27 +87,47 @@ def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Pi
     ]
 
 
-def missing_pieces(pieces: Sequence[Piece], work: str) -> list[Piece]:
+def missing_chunks(chunks: Sequence[Chunk], work: str) -> list[Chunk]:
     """Those that have no table yet."""
     there = set(storage.list_names(work))
-    return [piece for piece in pieces if piece.name not in there]
+    return [chunk for chunk in chunks if chunk.name not in there]
 
 
-def has_others(pieces: Sequence[Piece], work: str) -> bool:
-    """Whether tables of other pieces lie there: of another listing or other options."""
-    ours = {piece.name for piece in pieces}
+def has_others(chunks: Sequence[Chunk], work: str) -> bool:
+    """Whether tables of other chunks lie there: of another listing or other options."""
+    ours = {chunk.name for chunk in chunks}
     return any(
         name.startswith(_PREFIX) and name.endswith(".parquet") and name not in ours
         for name in storage.list_names(work)
     )
 
 
-def n_files(pieces: Sequence[Piece]) -> int:
-    """Files in pieces."""
-    return sum(piece.stop - piece.start for piece in pieces)
+def n_files(chunks: Sequence[Chunk]) -> int:
+    """Files in chunks."""
+    return sum(chunk.stop - chunk.start for chunk in chunks)
 
 
-def count_done(pieces: Sequence[Piece], work: str) -> Callable[[], int]:
+def count_done(chunks: Sequence[Chunk], work: str) -> Callable[[], int]:
     """A function that counts the files of those that have their table by then."""
-    sizes = {piece.name: piece.stop - piece.start for piece in pieces}
+    sizes = {chunk.name: chunk.stop - chunk.start for chunk in chunks}
     return lambda: sum(sizes.get(name, 0) for name in storage.list_names(work))
+
+
+def fingerprint(*values: Any) -> str:
+    """A name for what work depends on, so that chunks of another are never taken for its own.
+
+    Parameters
+    ----------
+    *values : JSON values or bytes
+        In an order that is always the same.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+    """
+    digest = hashlib.md5()
+    for value in values:
+        digest.update(value if isinstance(value, bytes) else json.dumps(value).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:12]

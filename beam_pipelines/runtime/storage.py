@@ -10,12 +10,14 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from schemas.common import files
 from schemas.common.errors import UsageError
 
 _BLOCK = 1 << 20
@@ -93,28 +95,28 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[io.BufferedIOBase]:
+def replacing(path: str) -> Iterator[io.BufferedIOBase | BinaryIO]:
     """Write a file so that it is there whole or not at all.
 
-    Yields a binary stream to a temporary name of this attempt; the rename to
-    `path` comes after the last byte. A file that stands there is replaced.
+    See :func:`schemas.common.files.replacing`; elsewhere than on this machine the rename to
+    `path` comes after the last byte, and is as whole as the file system's.
     """
+    if is_local(path):
+        with files.replacing(path) as stream:
+            yield stream
+        return
     attempt = f"{path}.{uuid.uuid4().hex}.tmp"
     try:
         with open_write(attempt) as stream:
             yield stream
-        rename(attempt, path)
+        _rename(attempt, path)
     except BaseException:
         with contextlib.suppress(OSError, BeamIOError):
             FileSystems.delete([attempt])
         raise
 
 
-def rename(source: str, destination: str) -> None:
-    """Move a file, replacing what is there (atomic on a local file system)."""
-    if is_local(destination):
-        os.replace(source, destination)
-        return
+def _rename(source: str, destination: str) -> None:
     if FileSystems.exists(destination):
         FileSystems.delete([destination])
     FileSystems.rename([source], [destination])

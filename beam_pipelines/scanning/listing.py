@@ -10,9 +10,9 @@ from typing import NamedTuple
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
+from schemas.audio_files import AUDIO_SUFFIXES, is_audio
 from schemas.common.errors import UsageError
-
-AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".m4a")
+from schemas.common.text import readable
 
 # ASCII digits as str(int) gives them: 007 would be the same id as 7. 18 digits fit an int64.
 _NAME = re.compile(r"(0|[1-9][0-9]{0,17})\.clip\.mp3")
@@ -76,7 +76,7 @@ def list_audio(root: str) -> Listing:
         found = _list_remote(root) if remote else _list_local(root)
         files, ignored = [], 0
         for file in found:
-            if file and file.path.lower().endswith(AUDIO_SUFFIXES):
+            if file and is_audio(file.path):
                 files.append(file)
             else:
                 ignored += 1
@@ -112,7 +112,7 @@ def _list_local(root: str) -> Iterator[AudioFile | None]:
         prefix, above = folders.pop()
         with os.scandir(os.path.join(root, prefix)) as entries:
             for entry in entries:
-                path = _readable(prefix + entry.name)
+                path = readable(prefix + entry.name)
                 try:
                     status = entry.stat()
                 except OSError:
@@ -128,13 +128,6 @@ def _list_local(root: str) -> Iterator[AudioFile | None]:
                     yield AudioFile(path, status.st_size, status.st_mtime)
                 else:
                     yield None
-
-
-def _readable(path: str) -> str:
-    """A path as text; bytes that are not UTF-8 are written out, for no table could hold them."""
-    if path.isascii():
-        return path
-    return path.encode("utf8", "surrogateescape").decode("utf8", "backslashreplace")
 
 
 def _list_remote(root: str) -> Iterator[AudioFile]:

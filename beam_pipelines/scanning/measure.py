@@ -19,14 +19,14 @@ from beam_pipelines.audio.headers import Probe, check_label, probe
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import check_sight
-from beam_pipelines.runtime.resumable import Piece
+from beam_pipelines.runtime.resumable import Chunk
 from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
 from schemas import tables
 from schemas.common.errors import RunError
 from schemas.rejects import FILE, Reason, Reject
 
-# A row of a piece is a row of the one table or of the other: its reason says which.
-_PIECE = pa.schema(
+# A row of a chunk is a row of the one table or of the other: its reason says which.
+_CHUNK = pa.schema(
     [*tables.SCAN, *(tables.REJECTS.field(name) for name in ("kind", "stage", "reason", "detail"))]
 )
 
@@ -111,8 +111,8 @@ def measure_file(audio_dir: str, file: AudioFile, limits: Limits) -> dict[str, A
     }
 
 
-class MeasurePiece(beam.DoFn):
-    """Measures the files of one piece and commits its table."""
+class MeasureChunk(beam.DoFn):
+    """Measures the files of one chunk and commits its table."""
 
     def __init__(
         self, audio_dir: str, listing_path: str, limits: Limits, must_see: Sequence[str] = ()
@@ -127,23 +127,23 @@ class MeasurePiece(beam.DoFn):
 
     def process(self, element: tuple[str, int, int]) -> Iterator[str]:
         check_sight(self.must_see)
-        piece = Piece(*element)
+        chunk = Chunk(*element)
         rows = []
-        for values in self.listed.slice(piece.start, piece.stop - piece.start).to_pylist():
+        for values in self.listed.slice(chunk.start, chunk.stop - chunk.start).to_pylist():
             found = measure_file(self.audio_dir, AudioFile(**values), self.limits)
             rows.append(found.row() if isinstance(found, Reject) else found)
             kind = "rejects" if isinstance(found, Reject) else "kept"
             Metrics.counter("scan", kind).inc()
-        storage.write_table(piece.path, pa.Table.from_pylist(rows, _PIECE))
-        yield piece.path
+        storage.write_table(chunk.path, pa.Table.from_pylist(rows, _CHUNK))
+        yield chunk.path
 
 
-def gather(pieces: Sequence[Piece], n_listed: int) -> tuple[pa.Table, pa.Table]:
-    """Put the two tables together from the pieces, in the listing's order.
+def gather(chunks: Sequence[Chunk], n_listed: int) -> tuple[pa.Table, pa.Table]:
+    """Put the two tables together from the chunks, in the listing's order.
 
     Parameters
     ----------
-    pieces : sequence of Piece
+    chunks : sequence of Chunk
         In order.
     n_listed : int
         Files listed.
@@ -158,7 +158,7 @@ def gather(pieces: Sequence[Piece], n_listed: int) -> tuple[pa.Table, pa.Table]:
     RunError
         If they do not hold every listed file once.
     """
-    rows = pa.concat_tables([storage.read_table(piece.path) for piece in pieces])
+    rows = pa.concat_tables([storage.read_table(chunk.path) for chunk in chunks])
     n_paths = pc.count_distinct(rows["path"]).as_py()
     if not n_paths == len(rows) == n_listed:
         raise RunError(

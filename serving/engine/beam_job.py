@@ -1,8 +1,8 @@
 """Tag many files with Beam: decode, run the model, commit.
 
-The listing is cut into pieces. A worker decodes a piece's files, the model tags their
-windows in batches that never mix pieces, and one table a piece is committed: so a killed
-run goes on with the pieces that are missing, and neither the number of workers nor a kill
+The listing is cut into chunks. A worker decodes a chunk's files, the model tags their
+windows in batches that never mix chunks, and one table a chunk is committed: so a killed
+run goes on with the chunks that are missing, and neither the number of workers nor a kill
 changes a byte. No audio crosses a shuffle: the three steps run as one, a batch at a time.
 """
 
@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import json
 import os
 import sys
 import threading
@@ -31,11 +29,12 @@ from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import check_sight, first_seen
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.resumable import (
-    Piece,
+    Chunk,
     count_done,
     cut,
+    fingerprint,
     has_others,
-    missing_pieces,
+    missing_chunks,
     n_files,
     work_folder,
 )
@@ -58,7 +57,7 @@ from serving.output.result import Result
 
 _LISTED = pa.schema([("path", pa.binary())])  # a name need not be text
 _NUMBERS = pa.list_(pa.float32())
-_PIECE = pa.schema(
+_CHUNK = pa.schema(
     [
         ("error", pa.string()),
         ("is_short", pa.bool_()),
@@ -72,7 +71,7 @@ _PIECE = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What the pieces depend on.
+    """What the chunks depend on.
 
     Attributes
     ----------
@@ -102,7 +101,7 @@ def tag_files(
         The files, at paths that every worker sees.
     job : Job
     output : str
-        Where the caller writes; the pieces go beside it.
+        Where the caller writes; the chunks go beside it.
     beam_options : PipelineOptions
         From :func:`beam_pipelines.runtime.runners.parse_options`.
 
@@ -114,44 +113,44 @@ def tag_files(
     Raises
     ------
     UsageError
-        If the work folder holds pieces of another model, other files or options, or
+        If the work folder holds chunks of another model, other files or options, or
         another run has it.
     RunError
         If the pipeline fails.
     """
     with work_folder(output) as work:
-        pieces = cut(len(paths), work, _plan_id(paths, job), most=64, least=32)
-        missing = _missing(pieces, work)
+        chunks = cut(len(paths), work, fingerprint(*_depends_on(paths, job)), most=64, least=32)
+        missing = _missing(chunks, work)
         if missing:
             _run(paths, job, missing, work, beam_options)
-        yield (result for piece in pieces for result in read_piece(piece.path))
+        yield (result for chunk in chunks for result in read_piece(chunk.path))
         for name in storage.list_names(work):
             storage.delete(storage.join(work, name))
 
 
-def _plan_id(paths: Sequence[str], job: Job) -> str:
-    digest = hashlib.md5(json.dumps([job.taggram, job.embeddings]).encode())
+def _depends_on(paths: Sequence[str], job: Job) -> Iterator[Any]:
+    """What the rows depend on: options, the model's files, names, sizes and times of the files."""
+    yield [job.taggram, job.embeddings]
     for name in (METADATA, "saved_model.pb", os.path.join("variables", "variables.index")):
         # The index has a checksum of every variable.
         with open(os.path.join(job.model, name), "rb") as stream:
-            digest.update(stream.read())
+            yield stream.read()
     for path in paths:
-        digest.update(os.fsencode(path) + b"\0")
+        yield os.fsencode(path)
         with contextlib.suppress(OSError):
             status = os.stat(path)
-            digest.update(b"%d %d\0" % (status.st_size, status.st_mtime_ns))
-    return digest.hexdigest()[:12]
+            yield [status.st_size, status.st_mtime_ns]
 
 
-def _missing(pieces: Sequence[Piece], work: str) -> list[Piece]:
-    if has_others(pieces, work):
+def _missing(chunks: Sequence[Chunk], work: str) -> list[Chunk]:
+    if has_others(chunks, work):
         raise UsageError(
             f"--output: {work} holds an unfinished run with another model, other files or other "
             "options; finish that with its own command, or delete the folder"
         )
-    missing = missing_pieces(pieces, work)
-    if len(missing) < len(pieces):
-        done = n_files(pieces) - n_files(missing)
+    missing = missing_chunks(chunks, work)
+    if len(missing) < len(chunks):
+        done = n_files(chunks) - n_files(missing)
         print(f"{done:,} files are tagged already", file=sys.stderr)
     return missing
 
@@ -159,7 +158,7 @@ def _missing(pieces: Sequence[Piece], work: str) -> list[Piece]:
 def _run(
     paths: Sequence[str],
     job: Job,
-    missing: Sequence[Piece],
+    missing: Sequence[Chunk],
     work: str,
     beam_options: PipelineOptions,
 ) -> None:
@@ -172,11 +171,11 @@ def _run(
     ):
         _ = (
             pipeline
-            | "Pieces of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
-            | "Spread the pieces" >> beam.Reshuffle()
+            | "Chunks of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
+            | "Spread the chunks" >> beam.Reshuffle()
             | "Decode and cut into windows" >> beam.ParDo(CutWindows(listing, job.info, must_see))
             | "Run the model" >> RunInference(WindowModel(job.model))
-            | "Commit the pieces" >> beam.ParDo(CommitPiece(job))
+            | "Commit the chunks" >> beam.ParDo(CommitChunk(job))
         )
 
 
@@ -184,16 +183,16 @@ Content = TypeVar("Content", Batch, Answer)
 
 
 @dataclasses.dataclass(frozen=True)
-class OfPiece(Generic[Content]):
-    """A batch of windows, or its answer, with the piece that it is of."""
+class OfChunk(Generic[Content]):
+    """A batch of windows, or its answer, with the chunk that it is of."""
 
-    piece: Piece
+    chunk: Chunk
     is_last: bool
     batch: Content
 
 
 class CutWindows(beam.DoFn):
-    """From a piece of the listing to batches of windows, a list of one as the model wants it."""
+    """From a chunk of the listing to batches of windows, a list of one as the model wants it."""
 
     def __init__(self, listing: str, info: ModelInfo, must_see: Sequence[str] = ()) -> None:
         self.listing, self.info, self.must_see = listing, info, must_see
@@ -206,21 +205,21 @@ class CutWindows(beam.DoFn):
         """The listing."""
         return storage.read_table(self.listing)["path"]
 
-    def process(self, element: tuple[str, int, int]) -> Iterator[list[OfPiece[Batch]]]:
+    def process(self, element: tuple[str, int, int]) -> Iterator[list[OfChunk[Batch]]]:
         check_sight(self.must_see)
-        piece = Piece(*element)
-        names = self.paths.slice(piece.start, piece.stop - piece.start).to_pylist()
+        chunk = Chunk(*element)
+        names = self.paths.slice(chunk.start, chunk.stop - chunk.start).to_pylist()
         tracks = ((row, open_track(os.fsdecode(name), self.info)) for row, name in enumerate(names))
         before = None
         for batch in pack(tracks, batch_size(self.info)):
             if before is not None:
-                yield [OfPiece(piece, False, before)]
+                yield [OfChunk(chunk, False, before)]
             before = batch
         if before is not None:
-            yield [OfPiece(piece, True, before)]
+            yield [OfChunk(chunk, True, before)]
 
 
-class WindowModel(ModelHandler[OfPiece[Batch], OfPiece[Answer], Model]):
+class WindowModel(ModelHandler[OfChunk[Batch], OfChunk[Answer], Model]):
     """The signature `windows` of a SavedModel, loaded once a process."""
 
     def __init__(self, path: str) -> None:
@@ -246,43 +245,43 @@ class WindowModel(ModelHandler[OfPiece[Batch], OfPiece[Answer], Model]):
 
     def run_inference(
         self,
-        batch: Sequence[OfPiece[Batch]],
+        batch: Sequence[OfChunk[Batch]],
         model: Model,
         inference_args: dict[str, Any] | None = None,
-    ) -> Iterable[OfPiece[Answer]]:
-        return [OfPiece(x.piece, x.is_last, answer(model, x.batch)) for x in batch]
+    ) -> Iterable[OfChunk[Answer]]:
+        return [OfChunk(x.chunk, x.is_last, answer(model, x.batch)) for x in batch]
 
     def should_skip_batching(self) -> bool:
         return True  # the runner's own batches depend on its speed
 
-    def get_num_bytes(self, batch: Sequence[OfPiece[Batch]]) -> int:
+    def get_num_bytes(self, batch: Sequence[OfChunk[Batch]]) -> int:
         return sum(0 if x.batch.windows is None else x.batch.windows.nbytes for x in batch)
 
 
-class CommitPiece(beam.DoFn):
-    """Puts the answers of a piece together and commits its table."""
+class CommitChunk(beam.DoFn):
+    """Puts the answers of a chunk together and commits its table."""
 
     def __init__(self, job: Job) -> None:
         self.taggram, self.embeddings = job.taggram, job.embeddings
 
     def start_bundle(self) -> None:
-        self.open: dict[Piece, tuple[Collector, dict[int, Result]]] = {}
+        self.open: dict[Chunk, tuple[Collector, dict[int, Result]]] = {}
 
-    def process(self, element: OfPiece[Answer]) -> Iterator[str]:
-        collector, results = self.open.setdefault(element.piece, (Collector(), {}))
+    def process(self, element: OfChunk[Answer]) -> Iterator[str]:
+        collector, results = self.open.setdefault(element.chunk, (Collector(), {}))
         results.update(collector.add(element.batch))
         if not element.is_last:
             return
-        del self.open[element.piece]
+        del self.open[element.chunk]
         rows = [self._row(results[row]) for row in sorted(results)]
-        storage.write_table(element.piece.path, pa.Table.from_pylist(rows, _PIECE))
+        storage.write_table(element.chunk.path, pa.Table.from_pylist(rows, _CHUNK))
         Metrics.counter("predict", "tagged").inc(sum(row["error"] is None for row in rows))
         Metrics.counter("predict", "failed").inc(sum(row["error"] is not None for row in rows))
-        yield element.piece.path
+        yield element.chunk.path
 
     def finish_bundle(self) -> None:
         if self.open:  # a runner that does not run the steps as one
-            raise RuntimeError("the batches of a piece came to several workers")
+            raise RuntimeError("the batches of a chunk came to several workers")
 
     def _row(self, result: Result) -> dict[str, Any]:
         return {
@@ -296,7 +295,7 @@ class CommitPiece(beam.DoFn):
 
 
 def read_piece(path: str) -> Iterator[Result]:
-    """The results that a piece's table holds."""
+    """The results that a chunk's table holds."""
     for row in storage.read_table(path).to_pylist():
         scores = np.array(row["scores"], np.float32)
         windows = np.array(row["windows"], np.float32).reshape(-1, max(1, len(scores)))

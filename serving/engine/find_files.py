@@ -6,9 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from schemas.audio_files import KINDS, is_audio
 from schemas.common.errors import UsageError
-
-AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg")
 
 
 class Found(NamedTuple):
@@ -38,7 +37,7 @@ def find_inputs(inputs: Sequence[str]) -> Found:
     ----------
     inputs : sequence of str
         Files, taken as they are whatever their suffix, and directories, searched
-        recursively for MP3, WAV, FLAC and OGG files (suffix in any case). A name with
+        recursively for audio files (see :mod:`schemas.audio_files`). A name with
         ``://`` is one of Beam's file systems'.
 
     Returns
@@ -62,8 +61,7 @@ def find_inputs(inputs: Sequence[str]) -> Found:
         else:
             raise UsageError(f"{path} does not exist")
         if not files:
-            kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
-            raise UsageError(f"{path} holds no audio file ({kinds})")
+            raise UsageError(f"{path} holds no audio file ({KINDS})")
         found.update(dict.fromkeys(files))
         ignored += others
     return Found(list(found), ignored)
@@ -76,7 +74,7 @@ def _list_remote(path: str) -> tuple[list[str], int]:
     if storage.size(path) is not None:
         return [path], 0
     listing = list_audio(path)
-    names = [file.path for file in listing.files if file.path.lower().endswith(AUDIO_SUFFIXES)]
+    names = [file.path for file in listing.files if is_audio(file.path)]
     return [storage.join(path, name) for name in names], (
         listing.ignored + len(listing.files) - len(names)
     )
@@ -106,7 +104,7 @@ def _walk(root: str) -> tuple[list[str], int]:
         for entry in entries:
             if entry.is_dir():
                 (links if entry.is_symlink() else real).append(entry.path)
-            elif entry.name.lower().endswith(AUDIO_SUFFIXES):
+            elif is_audio(entry.name):
                 files.append(entry.path)
             else:
                 ignored += 1

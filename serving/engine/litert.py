@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from schemas.common.cores import n_cores
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import SERVE
 
@@ -43,7 +43,7 @@ def load_lite_signature(path: str, name: str = SERVE) -> Callable[[np.ndarray], 
             "LiteRT models need the package ai-edge-litert: pip install ai-edge-litert"
         ) from error
     try:
-        interpreter = Interpreter(path, num_threads=os.cpu_count())
+        interpreter = Interpreter(path, num_threads=n_cores())
         runner = interpreter.get_signature_runner(name)
     except (ValueError, RuntimeError) as error:
         raise UsageError(f"{path} cannot be loaded as a LiteRT model: {error}") from error

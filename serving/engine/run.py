@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from schemas.audio_files import KINDS
+from schemas.common.cores import n_cores
 from schemas.saved_model import WINDOWS, ModelInfo
 from serving.engine.batching import Model, open_track, tag_track
-from serving.engine.find_files import AUDIO_SUFFIXES, Found
+from serving.engine.find_files import Found
 from serving.engine.saved_model import load_signature
 from serving.engine.track import Track
 from serving.output.result import Result
@@ -52,7 +54,7 @@ class Work:
     def here(self, load: Callable[[str, str], Model] = load_signature) -> None:
         """Tag the files one by one and show the tags of each at once."""
         output, n_files = self.options.output, len(self.paths)
-        workers = min(n_files, os.cpu_count() or 1, 8)
+        workers = min(n_files, n_cores(), 8)
         rows = open_rows(output, self.wanted) if output else contextlib.nullcontext()
         try:
             with ThreadPoolExecutor(workers) as pool:
@@ -118,8 +120,7 @@ class Work:
             why = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
             _say(f"{self.failed} of {self.done} files could not be tagged: {why}")
         if self.ignored:
-            kinds = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)
-            _say(f"other files ignored: {self.ignored:,} (only {kinds} are looked for)")
+            _say(f"other files ignored: {self.ignored:,} (only {KINDS} are looked for)")
 
 
 def decode_ahead(

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from schemas.common.errors import RunError, UsageError
+from schemas.common.files import replacing
+from schemas.common.text import readable
 from serving.output.result import Result
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -194,11 +196,6 @@ class Parquet:
         self._rows = []
 
 
-def readable(path: str) -> str:
-    """A path as text that can be encoded."""
-    return path.encode("utf8", "surrogateescape").decode("utf8", "backslashreplace")
-
-
 @contextlib.contextmanager
 def open_rows(output: str, wanted: Wanted) -> Iterator[JsonLines | Csv | Parquet]:
     """A writer of rows; the file has its name when the block has ended well.
@@ -228,18 +225,13 @@ def _replacing(output: str) -> Iterator[BinaryIO | io.BufferedIOBase]:
         with storage.replacing(output) as stream:
             yield stream
         return
-    part = output + ".part"
+    begun = False
     try:
-        stream = open(part, "wb")  # noqa: SIM115  its errors have two meanings
-    except OSError as error:
-        raise UsageError(f"{part} cannot be written: {error.strerror}") from error
-    try:
-        with stream:
-            yield stream
-        os.replace(part, output)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.remove(part)
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise RunError(f"{part} cannot be written: {error.strerror}") from error
+        with replacing(output) as file:
+            begun = True
+            yield file
+    except BrokenPipeError:
         raise
+    except OSError as error:
+        kind = RunError if begun else UsageError
+        raise kind(f"{output} cannot be written: {error.strerror}") from error

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.common.errors import RunError
+from schemas.common.files import replacing
+from schemas.common.text import readable
 from serving.output.result import Result
-from serving.output.rows import readable
 
 TAGS = 15  # of a track, the best
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # s between ticks
@@ -81,8 +82,8 @@ def draw_taggram(
     figure.colorbar(picture, ax=axes, label="score", pad=0.01)
     try:
         os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
-        figure.savefig(output + ".part", format="png")
-        os.replace(output + ".part", output)
+        with replacing(output) as stream:
+            figure.savefig(stream, format="png")
     except OSError as error:
         raise RunError(f"{output} cannot be written: {error.strerror}") from error
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
 import soundfile
 
 from schemas.common.errors import RunError
+from schemas.common.files import replacing
 from serving.recording.microphone import Microphone
 from serving.recording.screen import Live, Screen, meter
 
@@ -54,10 +54,9 @@ def listen(
 
 def keep(path: str, pcm: np.ndarray, rate: int) -> list[str]:
     """Write a recording as 16-bit WAV; what failed, if anything did."""
-    partial = f"{path}.part"
     try:
-        soundfile.write(partial, pcm, rate, "PCM_16", format="WAV")
-        os.replace(partial, path)
+        with replacing(path) as stream:
+            soundfile.write(stream, pcm, rate, "PCM_16", format="WAV")
     except (OSError, soundfile.SoundFileError) as error:
         return [f"{path} cannot be written: {error}"]
     print(f"wrote {path}")

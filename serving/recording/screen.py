@@ -5,19 +5,18 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from schemas.common.bars import bar
 from schemas.saved_model import ModelInfo
+from serving.engine.batching import Model
 from serving.output.rows import best_tags
 from serving.recording.microphone import SILENCE, is_clipped, level, model_audio
 
 QUIET = -60.0  # dBFS under which a microphone is most likely muted
 METER_LOW = -60.0  # dBFS at the left end of the meter
-BAR = 30  # characters
-Call = Callable[[np.ndarray], dict[str, Any]]
 
 
 class Live:
@@ -34,7 +33,7 @@ class Live:
         How many of the best tags.
     """
 
-    def __init__(self, call: Call, info: ModelInfo, rate: int, top: int) -> None:
+    def __init__(self, call: Model, info: ModelInfo, rate: int, top: int) -> None:
         self._call, self._info, self._rate, self._top = call, info, rate, top
         self._window = round(info.min_samples / info.spec.sample_rate * rate)
         self._tagged = 0
@@ -79,12 +78,6 @@ def meter(block: np.ndarray, heard: float, seconds: float) -> str:
     note = "  too loud" if is_clipped(block) else ""
     filled = bar((loud - METER_LOW) / -METER_LOW)
     return f"{heard:5.1f} of {seconds:g} s  [{filled}] {loud:4.0f} dBFS{note}"
-
-
-def bar(share: float) -> str:
-    """A bar of `BAR` characters, filled from the left by a share of 0 to 1."""
-    filled = round(BAR * min(max(share, 0.0), 1.0))
-    return "#" * filled + "." * (BAR - filled)
 
 
 def bars(names: Sequence[str], scores: np.ndarray, top: int) -> list[str]:

@@ -12,11 +12,12 @@ import numpy as np
 
 from schemas.common.errors import UsageError
 from schemas.saved_model import ModelInfo, find_saved_model, read_lite_info, read_model_info
+from serving.engine.batching import Model
 from serving.engine.litert import load_lite_signature
 from serving.engine.saved_model import load_signature
 from serving.recording.listen import keep, listen
 from serving.recording.microphone import model_audio, open_microphone
-from serving.recording.screen import Call, Live, bars, describe
+from serving.recording.screen import Live, bars, describe
 
 LONGEST = 600  # s; the whole recording is tagged at once
 
@@ -64,7 +65,7 @@ class Wishes:
             raise UsageError(f"--top is {self.top}: it must be 1 or more")
 
 
-def open_model(path: str) -> tuple[ModelInfo, Callable[[], Call]]:
+def open_model(path: str) -> tuple[ModelInfo, Callable[[], Model]]:
     """What a model is, at once, and how to load it, which may take seconds.
 
     Parameters
@@ -78,7 +79,7 @@ def open_model(path: str) -> tuple[ModelInfo, Callable[[], Call]]:
     return read_model_info(directory), lambda: load_signature(directory)
 
 
-def record(info: ModelInfo, load: Callable[[], Call], wishes: Wishes) -> int:
+def record(info: ModelInfo, load: Callable[[], Model], wishes: Wishes) -> int:
     """Record, keep and tag.
 
     Parameters

@@ -177,12 +177,12 @@ def test_killed_scan_goes_on_and_gives_the_same_bytes(msd, scanned, tmp_path, ca
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while len(list(work.glob("piece-*.parquet"))) < 10 and time.monotonic() < deadline:
+    while len(list(work.glob("chunk-*.parquet"))) < 10 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     n_files = len(list_audio(str(msd)).files)
-    done = len(list(work.glob("piece-*.parquet")))  # of one file each
+    done = len(list(work.glob("chunk-*.parquet")))  # of one file each
     assert 10 <= done < n_files and not output.exists()
     assert scan.main(arguments) == 0
     said = capsys.readouterr().err
@@ -235,21 +235,21 @@ def test_counters_and_files_that_vanish(tree, tmp_path):
     )
     storage.write_table(str(tmp_path / "listing.parquet"), listed)
     (tree / "7.clip.mp3").unlink()
-    pieces = cut(len(listing.files), str(tmp_path), "test", most=100, least=64)
-    measuring = measure.MeasurePiece(str(tree), str(tmp_path / "listing.parquet"), Limits())
+    chunks = cut(len(listing.files), str(tmp_path), "test", most=100, least=64)
+    measuring = measure.MeasureChunk(str(tree), str(tmp_path / "listing.parquet"), Limits())
     with runners.make_pipeline(runners.parse_options([])) as pipeline:
-        elements = [(piece.path, piece.start, piece.stop) for piece in pieces]
+        elements = [(chunk.path, chunk.start, chunk.stop) for chunk in chunks]
         _ = pipeline | beam.Create(elements) | beam.ParDo(measuring)
     found = pipeline.result.metrics().query()["counters"]
     counts = {counter.key.metric.name: counter.committed for counter in found}
     assert {name: counts[name] for name in ("kept", "rejects")} == {"kept": 8, "rejects": 4}
-    _, rejects = measure.gather(pieces, 12)
+    _, rejects = measure.gather(chunks, 12)
     reasons = dict(zip(rejects["path"].to_pylist(), rejects["reason"].to_pylist(), strict=True))
     assert reasons["7.clip.mp3"] == Reason.UNREADABLE
     with pytest.raises(RunError, match="the accounts do not close: 13 files listed"):
-        measure.gather(pieces, 13)
+        measure.gather(chunks, 13)
     with pytest.raises(RunError, match="12 rows of 11 files|13 rows of 12 files"):
-        measure.gather([*pieces, pieces[0]], 13)
+        measure.gather([*chunks, chunks[0]], 13)
 
 
 def test_bad_arguments_are_one_line_and_leave_nothing(tree, tmp_path):

@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+from tests.helpers.checkout import copy_checkout
 from tests.helpers.places import ROOT
 
 LIST_MODULES = """
@@ -26,16 +27,7 @@ print(len(default_tag_lists().genre) > 10)
 def installed(tmp_path_factory):
     """A folder as a worker's: a source distribution by setup.py, installed without its needs."""
     folder = tmp_path_factory.mktemp("worker")
-    copy = folder / "checkout"
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, copy], check=True, timeout=120)
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "-co", "--exclude-standard"],
-        **{"cwd": ROOT, "capture_output": True, "text": True, "check": True, "timeout": 60},
-    ).stdout.split("\0")
-    for name in filter(None, tracked):  # what is not committed yet is under test too
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((ROOT / name).read_bytes())
+    copy = copy_checkout(folder / "checkout")
     quiet = {"check": True, "capture_output": True, "timeout": 300}
     sdist = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", folder / "dist"]
     subprocess.run(sdist, cwd=copy, **quiet)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from schemas.common.errors import UsageError
+from schemas.common.files import replacing
 from trainer.job.directory import EPOCHS
 
 if TYPE_CHECKING:  # --help does not wait for matplotlib
@@ -245,6 +246,5 @@ def names_that_fit(points: np.ndarray, lengths: Sequence[int]) -> list[int]:
 
 def save_figure(figure: Figure, path: str) -> None:
     """Write a figure as PNG, whole or not at all."""
-    partial = f"{path}.partial"
-    figure.savefig(partial, format="png", dpi=120)
-    os.replace(partial, path)
+    with replacing(path) as stream:
+        figure.savefig(stream, format="png", dpi=120)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,14 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from schemas.audio_spec import LOG_MEL, WAVEFORM
+from schemas.audio_spec import LOG_MEL, PCM_FULL_SCALE, WAVEFORM
+from schemas.common.cores import n_cores
 from schemas.common.errors import RunError
 from schemas.example import AUDIO, TAGS, TID
 from trainer.input.log_mel import clip_floor, log_mel
 from trainer.input.source import Source
 from trainer.input.windows import pad_clips
 
-_FULL_SCALE = 32768.0
 _FEW_CORES = 2
 
 
@@ -26,7 +25,7 @@ def record_reader(source: Source) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """A function of the shards' order that gives the serialised records to be read."""
     # Records that were read ahead leave the processor's cache: that takes a third more time,
     # which is only made up for where cores have nothing else to do. The order is the same.
-    parallel = tf.data.AUTOTUNE if _cores() > _FEW_CORES else None
+    parallel = tf.data.AUTOTUNE if n_cores() > _FEW_CORES else None
     keep: Callable[[tf.Tensor], tf.Tensor] | None = None
     if source.tids is not None:
         numbers = tf.lookup.KeyValueTensorInitializer(source.tids, tf.range(len(source.tids)))
@@ -47,12 +46,6 @@ def record_reader(source: Source) -> Callable[[tf.Tensor], tf.data.Dataset]:
         return records.filter(keep) if keep else records
 
     return read
-
-
-def _cores() -> int:
-    """Processors that this program may use; macOS does not tell, so all."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def read_tracks(source: Source) -> tf.data.Dataset:
@@ -158,7 +151,7 @@ def to_float(clips: tf.Tensor) -> tf.Tensor:
 
     Done as late as can be: int16 is half the memory.
     """
-    return tf.cast(clips, tf.float32) / _FULL_SCALE if clips.dtype == tf.int16 else clips
+    return tf.cast(clips, tf.float32) / PCM_FULL_SCALE if clips.dtype == tf.int16 else clips
 
 
 def shard_error(shards: Sequence[str], error: tf.errors.OpError) -> RunError:

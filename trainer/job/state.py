@@ -7,7 +7,6 @@ the variables of model and optimizer, and how far they have come.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from typing import Any
 
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 
 from schemas.common.errors import RunError
+from schemas.common.files import replacing
 
 _PROGRESS = "progress"
 
@@ -36,13 +36,9 @@ def save_state(path: str, model: keras.Model, progress: dict[str, Any]) -> None:
         f"{number:05d}": keras.ops.convert_to_numpy(variable)
         for number, variable in enumerate(_variables(model))
     }
-    partial = f"{path}.partial"
-    with open(partial, "wb") as stream:
-        contents: dict[str, Any] = {_PROGRESS: json.dumps(progress), **arrays}
+    contents: dict[str, Any] = {_PROGRESS: json.dumps(progress), **arrays}
+    with replacing(path) as stream:
         np.savez(stream, **contents)
-        stream.flush()
-        os.fsync(stream.fileno())  # else a machine that loses power may keep the name alone
-    os.replace(partial, path)
 
 
 def load_state(path: str, model: keras.Model) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from schemas.common.bars import bar
 from schemas.common.errors import RunError
 from schemas.config import Training
 from trainer.evaluation.validation import validate
@@ -24,7 +25,6 @@ from trainer.training.schedules import plateau_rate
 
 _SECONDS_A_LINE = 60.0  # of progress, where no terminal shows it all the time
 _SECONDS_A_BAR = 0.5
-_WIDTH = 20  # of the bar
 
 
 class Monitor:
@@ -215,10 +215,9 @@ class Monitor:
     def _show(self, now: float) -> None:
         rate = (self.step - self._first) * self._batch_size / (now - self._started)
         terminal = sys.stdout.isatty()
-        done = _WIDTH * self.step // self.steps
         text = (
             f"epoch {self.epoch + 1}/{self.epochs}  "
-            + (f"[{'=' * done}{'.' * (_WIDTH - done)}]  " if terminal else "")
+            + (f"[{bar(self.step / self.steps)}]  " if terminal else "")
             + f"step {self.step}/{self.steps}  "
             f"loss {float(self._loss) / self.step:.4f}  {rate:.1f} windows/s"
         )

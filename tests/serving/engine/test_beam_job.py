@@ -156,13 +156,13 @@ def start(models, music, output):
     )
 
 
-def pieces(work):
-    return sorted(glob.glob(f"{work}/piece-*.parquet"))
+def chunks(work):
+    return sorted(glob.glob(f"{work}/chunk-*.parquet"))
 
 
 @pytest.fixture(scope="module")
 def many(music, tmp_path_factory):
-    """A folder of 300 links: 34 pieces."""
+    """A folder of 300 links: 34 chunks."""
     folder = tmp_path_factory.mktemp("many")
     clips = sorted(music.rglob("*.*"))
     for i in range(300):
@@ -171,9 +171,9 @@ def many(music, tmp_path_factory):
 
 
 def stop(models, many, output, how):
-    """Start a run, send it a signal when some pieces are there; its code and error stream."""
+    """Start a run, send it a signal when some chunks are there; its code and error stream."""
     process = start(models, many, output)
-    while len(pieces(f"{output}.work")) < 5:
+    while len(chunks(f"{output}.work")) < 5:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(how)
@@ -186,7 +186,7 @@ def test_a_killed_run_does_what_is_missing_and_gives_the_same_bytes(
 ):
     output = tmp_path / "rows.jsonl"
     assert stop(models, many, output, signal.SIGKILL)[0] == -signal.SIGKILL
-    kept = {path: os.stat(path).st_mtime_ns for path in pieces(f"{output}.work")}
+    kept = {path: os.stat(path).st_mtime_ns for path in chunks(f"{output}.work")}
     assert 5 <= len(kept) < 34 and not output.exists()
     common = ["--input", many, "--output", output]
     for arguments in (("--model", models / WAVEFORM), ("--model", models / LOG_MEL, "--taggram")):
@@ -215,7 +215,7 @@ def test_control_c_says_what_goes_on(models, many, tmp_path):
     assert code == 130
     message = f"stopped; the same command goes on with what is kept in {output}.work"
     assert err.strip().splitlines()[-1] == message and "Traceback" not in err
-    assert not output.exists() and len(pieces(f"{output}.work")) >= 5
+    assert not output.exists() and len(chunks(f"{output}.work")) >= 5
 
 
 @pytest.mark.fixtures
