@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from schemas.audio_files import KINDS
 from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_lite_model, read_lite_info
@@ -55,7 +56,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "input",
         nargs="*",
         metavar="PATH",
-        help="audio files, and directories to search for MP3, WAV, FLAC and OGG",
+        help=f"audio files, and directories to search for them ({KINDS})",
     )
     parser.add_argument(
         "--record",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from schemas.audio_files import KINDS
 from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import find_saved_model, read_model_info
@@ -57,7 +58,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         required=True,
         nargs="+",
         metavar="PATH",
-        help="audio files, and directories to search for MP3, WAV, FLAC and OGG",
+        help=f"audio files, and directories to search for them ({KINDS})",
     )
     parser.add_argument(
         "--output",

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from schemas.common.arguments import not_negative_int, positive_int
 from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
 from serving.recording.session import Wishes, open_model, record
@@ -33,13 +34,19 @@ def parse(argv: Sequence[str]) -> tuple[str, Wishes]:
     parser.add_argument("--seconds", type=float, default=30.0, help="how long to record")
     parser.add_argument("--device", help="number, or part of the name, of the input device")
     parser.add_argument(
-        "--countdown", type=int, default=3, metavar="SECONDS", help="counted before it begins"
+        "--countdown",
+        type=not_negative_int,
+        default=3,
+        metavar="SECONDS",
+        help="counted before it begins",
     )
     parser.add_argument(
         "--live", action="store_true", help="show the tags of the last window every second"
     )
     parser.add_argument("--output", metavar="FILE.wav", help="write the recording, as it came")
-    parser.add_argument("--top", type=int, default=10, help="how many of the best tags to show")
+    parser.add_argument(
+        "--top", type=positive_int, default=10, help="how many of the best tags to show"
+    )
     options = parser.parse_args(argv)
     fields = [field.name for field in dataclasses.fields(Wishes)]
     wishes = Wishes(**{name: getattr(options, name) for name in fields})

@@ -6,13 +6,13 @@ import argparse
 import errno
 import ipaddress
 import logging
-import math
 import socket
 import sys
 from collections.abc import Sequence
 
 import uvicorn
 
+from schemas.common.arguments import positive
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.saved_model import LITE, WINDOWS, find_saved_model, read_lite_info, read_model_info
@@ -70,16 +70,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument(
-        "--max_size", type=float, default=100.0, metavar="MB", help="largest file, in MB"
+        "--max_size", type=positive, default=100.0, metavar="MB", help="largest file, in MB"
     )
     parser.add_argument(
-        "--max_seconds", type=float, default=1200.0, help="longest audio of a file, in seconds"
+        "--max_seconds", type=positive, default=1200.0, help="longest audio of a file, in seconds"
     )
     options = parser.parse_args(argv)
-    for name in ("max_size", "max_seconds"):
-        value = getattr(options, name)
-        if not (value > 0 and math.isfinite(value)):
-            raise UsageError(f"--{name} is {value}: it must be more than 0")
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port is {options.port}: it must be 0 to 65535")
     return options

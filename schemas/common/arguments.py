@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -21,6 +22,14 @@ def not_negative_int(text: str) -> int:
 def not_negative(text: str) -> float:
     """A number of at least 0."""
     return _at_least(text, float, 0)
+
+
+def positive(text: str) -> float:
+    """A number above 0, and no infinite one."""
+    value = _read(text, float)
+    if value is None or not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def share(text: str) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -12,14 +11,13 @@ from beam_pipelines.audio.decode import AudioError
 from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
+from serving.engine.model import Model
 from serving.engine.track import Track, load_track
 from serving.output.result import Result
 
 MODEL_FAILED = "model_failed"  # the one reason that is none of the data's
 _BATCH = 16  # windows; on a CPU more are no faster
 _BATCH_VALUES = 1 << 20  # float32 of a batch: fewer windows where one is large
-
-Model = Callable[[np.ndarray], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)

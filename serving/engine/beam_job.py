@@ -46,12 +46,12 @@ from serving.engine.batching import (
     Answer,
     Batch,
     Collector,
-    Model,
     answer,
     batch_size,
     open_track,
     pack,
 )
+from serving.engine.model import Model
 from serving.engine.saved_model import load_signature
 from serving.output.result import Result
 

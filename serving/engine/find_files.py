@@ -37,7 +37,7 @@ def find_inputs(inputs: Sequence[str]) -> Found:
     ----------
     inputs : sequence of str
         Files, taken as they are whatever their suffix, and directories, searched
-        recursively for audio files (see :mod:`schemas.audio_files`). A name with
+        recursively for audio files (:func:`schemas.audio_files.is_audio`). A name with
         ``://`` is one of Beam's file systems'.
 
     Returns
@@ -74,10 +74,7 @@ def _list_remote(path: str) -> tuple[list[str], int]:
     if storage.size(path) is not None:
         return [path], 0
     listing = list_audio(path)
-    names = [file.path for file in listing.files if is_audio(file.path)]
-    return [storage.join(path, name) for name in names], (
-        listing.ignored + len(listing.files) - len(names)
-    )
+    return [storage.join(path, file.path) for file in listing.files], listing.ignored
 
 
 def _walk(root: str) -> tuple[list[str], int]:

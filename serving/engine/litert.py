@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,10 @@ import numpy as np
 from schemas.common.cores import n_cores
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import SERVE
+from serving.engine.model import Model
 
 
-def load_lite_signature(path: str, name: str = SERVE) -> Callable[[np.ndarray], dict[str, Any]]:
+def load_lite_signature(path: str, name: str = SERVE) -> Model:
     """Load one signature of a LiteRT model.
 
     Parameters

@@ -15,8 +15,9 @@ from typing import Any
 from schemas.audio_files import KINDS
 from schemas.common.cores import n_cores
 from schemas.saved_model import WINDOWS, ModelInfo
-from serving.engine.batching import Model, open_track, tag_track
+from serving.engine.batching import open_track, tag_track
 from serving.engine.find_files import Found
+from serving.engine.model import Model
 from serving.engine.saved_model import load_signature
 from serving.engine.track import Track
 from serving.output.result import Result

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ import numpy as np
 from schemas.common.command import import_tensorflow
 from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import SERVE, WINDOWS
+from serving.engine.model import Model
 
 
-def load_signature(
-    path: str, name: str = SERVE, n_callers: int | None = None
-) -> Callable[[np.ndarray], dict[str, Any]]:
+def load_signature(path: str, name: str = SERVE, n_callers: int | None = None) -> Model:
     """Load one signature of a SavedModel.
 
     Parameters

@@ -56,7 +56,8 @@ def keep(path: str, pcm: np.ndarray, rate: int) -> list[str]:
     """Write a recording as 16-bit WAV; what failed, if anything did."""
     try:
         with replacing(path) as stream:
-            soundfile.write(stream, pcm, rate, "PCM_16", format="WAV")
+            descriptor = stream.fileno()  # libsndfile says what fails, unlike through Python
+            soundfile.write(descriptor, pcm, rate, "PCM_16", format="WAV", closefd=False)
     except (OSError, soundfile.SoundFileError) as error:
         return [f"{path} cannot be written: {error}"]
     print(f"wrote {path}")

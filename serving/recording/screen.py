@@ -11,7 +11,7 @@ import numpy as np
 
 from schemas.common.bars import bar
 from schemas.saved_model import ModelInfo
-from serving.engine.batching import Model
+from serving.engine.model import Model
 from serving.output.rows import best_tags
 from serving.recording.microphone import SILENCE, is_clipped, level, model_audio
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from schemas.common.errors import UsageError
 from schemas.saved_model import ModelInfo, find_saved_model, read_lite_info, read_model_info
-from serving.engine.batching import Model
 from serving.engine.litert import load_lite_signature
+from serving.engine.model import Model
 from serving.engine.saved_model import load_signature
 from serving.recording.listen import keep, listen
 from serving.recording.microphone import model_audio, open_microphone
@@ -44,7 +44,7 @@ class Wishes:
     Raises
     ------
     UsageError
-        If a number is out of its range.
+        If the seconds are out of their range.
     """
 
     seconds: float
@@ -59,10 +59,6 @@ class Wishes:
             raise UsageError(
                 f"--seconds is {self.seconds:g}: it must be more than 0 and at most {LONGEST}"
             )
-        if self.countdown < 0:
-            raise UsageError(f"--countdown is {self.countdown}: it must be 0 or more")
-        if self.top < 1:
-            raise UsageError(f"--top is {self.top}: it must be 1 or more")
 
 
 def open_model(path: str) -> tuple[ModelInfo, Callable[[], Model]]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from schemas.saved_model import ModelInfo
-from serving.engine.batching import Model
+from serving.engine.model import Model
 from serving.webapp.guard import Guard, say
 from serving.webapp.tag_upload import Limits, Refusal, read_body, tag_audio
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from beam_pipelines.audio.decode import AudioError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
-from serving.engine.batching import Model, tag_track
+from serving.engine.batching import tag_track
+from serving.engine.model import Model
 from serving.engine.track import TooLongError, load_track
 from serving.output.rows import Wanted, make_row
 

@@ -230,7 +230,7 @@ def test_the_command_needs_nothing_else_and_says_what_the_savedmodel_says(
     assert done.stderr.splitlines() == [
         "1 of 6 files are shorter than the model's window and were padded with zeros",
         "2 of 6 files could not be tagged: empty_file 1, undecodable 1",
-        "other files ignored: 1 (only mp3, wav, flac, ogg are looked for)",
+        "other files ignored: 1 (only mp3, wav, flac, ogg, m4a are looked for)",
     ]
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["path"] for row in rows] == [f"{folder}/{name}" for name in sorted(errors)]
@@ -287,8 +287,11 @@ def test_a_table_of_the_best_tags(music, small_models, tmp_path, capsys):
         (["MODEL", "none.mp3"], "none.mp3 does not exist"),
         (["none.tflite", "SONG"], "none.tflite does not exist; trainer.task writes"),
         (["SONG", "SONG"], "a.wav is no LiteRT model of ours"),
-        (["MODEL", "SONG", "--top", "0"], "--top is 0"),
-        (["MODEL", "SONG", "--threshold", "1.5"], "--threshold is 1.5"),
+        (
+            ["MODEL", "SONG", "--top", "0"],
+            "--top: '0' is not a whole number of at least 1",
+        ),
+        (["MODEL", "SONG", "--threshold", "1.5"], "--threshold: '1.5' is not a number from 0 to 1"),
         (["MODEL", "SONG", "--embeddings"], "--taggram and --embeddings add to the rows of"),
         (["MODEL", "SONG", "--output", "x.parquet"], "serving.lite writes .jsonl or .csv"),
         (["MODEL", "SONG", "--output", "x.txt"], "its suffix says how it is written"),

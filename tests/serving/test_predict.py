@@ -20,6 +20,7 @@ from serving import predict
 from serving.engine.find_files import find_audio, find_inputs
 from serving.engine.run import decode_ahead
 from serving.engine.saved_model import load_signature
+from tests.helpers.disks import written_under
 from tests.helpers.places import ROOT
 
 SPEC = AudioSpec(sample_rate=8000)
@@ -155,7 +156,7 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     assert code == 1
     assert err.splitlines() == [
         "3 of 5 files could not be tagged: empty_file 1, undecodable 1, unreadable 1",
-        "other files ignored: 1 (only mp3, wav, flac, ogg are looked for)",
+        "other files ignored: 1 (only mp3, wav, flac, ogg, m4a are looked for)",
     ]
     errors = [line for line in out.splitlines() if line.startswith("  error: ")]
     assert errors == [
@@ -233,13 +234,21 @@ def test_control_c_without_an_output(job, tmp_path):
     assert 4 <= int(done[1]) < 4000
 
 
-def test_a_full_disk_is_one_line(job, tmp_path):
+def test_a_full_disk_is_one_line(job, tmp_path, monkeypatch):
     clip = tone(tmp_path / "clip.wav")
     output = tmp_path / "rows.jsonl"
-    (tmp_path / "rows.jsonl.part").symlink_to("/dev/full")
-    with pytest.raises(RunError, match="rows.jsonl.part cannot be written: No space left"):
+    written_under(monkeypatch, output).symlink_to("/dev/full")
+    with pytest.raises(RunError, match="rows.jsonl cannot be written: No space left"):
         predict.main(["--model", str(job), "--input", str(clip), "--output", str(output)])
-    assert not output.exists()
+    assert os.listdir(tmp_path) == ["clip.wav"]
+
+
+def test_a_file_that_cannot_be_made_is_the_users_mistake(job, tmp_path, monkeypatch):
+    clip = tone(tmp_path / "clip.wav")
+    output = tmp_path / "rows.jsonl"
+    written_under(monkeypatch, output).mkdir()
+    with pytest.raises(UsageError, match="rows.jsonl cannot be written: Is a directory"):
+        predict.main(["--model", str(job), "--input", str(clip), "--output", str(output)])
 
 
 def test_bad_arguments(job, tmp_path, capsys):
@@ -251,8 +260,8 @@ def test_bad_arguments(job, tmp_path, capsys):
         "does not exist": ["--input", tmp_path / "nowhere.wav"],
         "holds no audio file": ["--input", clip, tmp_path / "empty"],
         "holds no exported model": ["--model", tmp_path, "--input", clip],
-        "between 0 and 1": ["--input", clip, "--threshold", 2],
-        "1 or more": ["--input", clip, "--top", 0],
+        "from 0 to 1": ["--input", clip, "--threshold", 2],
+        "--top: .* at least 1": ["--input", clip, "--top", 0],
         "a directory that exists": ["--input", clip, "--output", tmp_path / "no" / "rows.jsonl"],
         "a file in": ["--input", clip, "--output", "/dev/null"],
         ".jsonl, .csv, .parquet": ["--input", clip, "--output", tmp_path / "rows.txt"],
@@ -311,11 +320,12 @@ def test_find_audio(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     (tmp_path / "0-link").symlink_to(tmp_path / "a" / "deep")
-    expected = [str(tmp_path / name) for name in ("a/deep/c.Flac", "a/x.ogg", "a/z.MP3", "b.wav")]
+    found = ("a/deep/c.Flac", "a/x.ogg", "a/y.m4a", "a/z.MP3", "b.wav")
+    expected = [str(tmp_path / name) for name in found]
     assert find_audio([str(tmp_path)]) == expected
-    assert find_inputs([str(tmp_path)]) == (expected, 3)
-    single = str(tmp_path / "a" / "y.m4a")
-    assert find_audio([single, expected[3], str(tmp_path)]) == [single, expected[3], *expected[:3]]
+    assert find_inputs([str(tmp_path)]) == (expected, 2)
+    single = str(tmp_path / "a" / "cover.jpg")
+    assert find_audio([single, expected[4], str(tmp_path)]) == [single, expected[4], *expected[:4]]
 
 
 def test_a_linked_directory_elsewhere_is_searched_once(tmp_path):

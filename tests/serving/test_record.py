@@ -22,6 +22,7 @@ from schemas.saved_model import lite_path, read_model_info
 from serving import record
 from serving.engine.saved_model import load_signature
 from serving.recording import microphone, screen, session
+from tests.helpers.disks import written_under
 from tests.helpers.taggers import LABELS, noise
 
 RATE = 44_100
@@ -203,15 +204,17 @@ def test_a_microphone_that_goes_away(plug_in, small_models, monkeypatch, capsys)
         record.main(arguments)
 
 
-def test_a_recording_that_cannot_be_kept_is_tagged(plug_in, small_models, tmp_path, capsys):
+def test_a_recording_that_cannot_be_kept_is_tagged(
+    plug_in, small_models, tmp_path, capsys, monkeypatch
+):
     plug_in(sound(2))
-    (tmp_path / "x.wav.part").mkdir()
+    written_under(monkeypatch, tmp_path / "x.wav").symlink_to("/dev/full")
     arguments = ["--model", lite_path(str(small_models[LOG_MEL])), "--seconds", "1"]
     assert record.main([*arguments, "--countdown", "0", "--output", f"{tmp_path}/x.wav"]) == 1
     out, err = capsys.readouterr()
     assert len(printed_tags(out)) == 3
     assert re.fullmatch(rf"error: {tmp_path}/x\.wav cannot be written: .*\n", err)
-    assert os.listdir(tmp_path) == ["x.wav.part"]
+    assert os.listdir(tmp_path) == []
 
 
 def test_devices_are_chosen_by_name_and_number(plug_in, small_models, capsys):
@@ -295,8 +298,8 @@ def test_lite_records_too(plug_in, small_models, monkeypatch, capsys):
         (["--seconds", "0"], "--seconds is 0: it must be more than 0 and at most 600"),
         (["--seconds", "nan"], "--seconds is nan"),
         (["--seconds", "601"], "--seconds is 601"),
-        (["--countdown", "-1"], "--countdown is -1"),
-        (["--top", "0"], "--top is 0"),
+        (["--countdown", "-1"], "argument --countdown: '-1' is not a whole number of at least 0"),
+        (["--top", "0"], "argument --top: '0' is not a whole number of at least 1"),
         (["--output", "x.mp3"], "--output x.mp3: a .wav file in a directory that exists"),
         (["--output", "no/such/x.wav"], "--output no/such/x.wav: a .wav file"),
     ],

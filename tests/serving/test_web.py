@@ -452,8 +452,8 @@ def test_a_port_in_use_is_one_line(server, job, command):
 def test_bad_options(job, tmp_path):
     for options, message in (
         (["--port", "70000"], "--port is 70000"),
-        (["--max_size", "0"], "--max_size is 0.0"),
-        (["--max_seconds", "nan"], "--max_seconds is nan"),
+        (["--max_size", "0"], "--max_size: '0' is not a number above 0"),
+        (["--max_seconds", "nan"], "--max_seconds: 'nan' is not a number above 0"),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid: "),
         (["--host", "203.0.113.7", "--port", "0"], "cannot listen at 203.0.113.7, port 0"),
         (["--model", str(tmp_path)], "holds no exported model"),
