@@ -107,7 +107,7 @@ class Cluster:
 
     def counters(self, job: str) -> dict[str, int]:
         """The pipeline's counters as a finished job's accumulators hold them: as varints."""
-        deadline = time.monotonic() + 30  # the page shows a job as it was some seconds ago
+        deadline = time.monotonic() + 60  # the page shows a job as it was some seconds ago
         while self.ask(f"/jobs/{job}")["state"] != "FINISHED" and time.monotonic() < deadline:
             time.sleep(0.2)
         (found,) = self.ask(f"/jobs/{job}/accumulators")["user-task-accumulators"]

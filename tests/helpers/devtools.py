@@ -132,7 +132,7 @@ def open_tab(chromium, *options):
                     tab.call("Browser.close")
         finally:
             try:
-                process.wait(10)
+                process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -255,7 +255,7 @@ def test_too_large(server):
     sentence = {"error": "The file is larger than 3 MB (--max_size)."}
     status, _, values = server.ask("POST", "/tag", None, {"content-length": str(len(data))})
     assert (status, values) == (413, sentence)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as link:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as link:
         head = f"POST /tag HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
         link.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         answer = b""
