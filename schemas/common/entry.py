@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import runpy
 import sys
+from typing import NamedTuple, NoReturn
 
-# Command without "orpheus-", its module, the extra that brings what it needs.
+
+class Command(NamedTuple):
+    """What a console command runs and needs.
+
+    Attributes
+    ----------
+    module : str
+        What runs.
+    extra : str
+        The extra that brings its libraries; empty: the base does.
+    late : str
+        A library that every run needs and that is imported only at work: looked for before.
+        Empty where there is none.
+    """
+
+    module: str
+    extra: str
+    late: str = ""
+
+
+# By the command's name without "orpheus-".
 COMMANDS = {
-    "build": ("beam_pipelines.build", "data"),
-    "clean-tags": ("beam_pipelines.clean_tags", "data"),
-    "config": ("trainer.config", "train"),
-    "evaluate": ("trainer.evaluate", "train"),
-    "export": ("trainer.export", "train"),
-    "import-pretrained": ("trainer.import_pretrained", "train"),
-    "lite": ("serving.lite", ""),
-    "plot": ("trainer.plot", "train"),
-    "predict": ("serving.predict", "serve"),
-    "record": ("serving.record", "record"),
-    "sample": ("beam_pipelines.sample", "data"),
-    "scan": ("beam_pipelines.scan", "data"),
-    "train": ("trainer.task", "train"),
-    "web": ("serving.web", "web"),
+    "build": Command("beam_pipelines.build", "data"),
+    "clean-tags": Command("beam_pipelines.clean_tags", "data"),
+    "config": Command("trainer.config", "train"),
+    "evaluate": Command("trainer.evaluate", "train", "tensorflow"),
+    "export": Command("trainer.export", "train", "tensorflow"),
+    "import-pretrained": Command("trainer.import_pretrained", "train", "tensorflow"),
+    "lite": Command("serving.lite", ""),
+    "plot": Command("trainer.plot", "train", "matplotlib"),
+    "predict": Command("serving.predict", "serve", "tensorflow"),
+    "record": Command("serving.record", "record"),
+    "sample": Command("beam_pipelines.sample", "data"),
+    "scan": Command("beam_pipelines.scan", "data"),
+    "train": Command("trainer.task", "train", "tensorflow"),
+    "web": Command("serving.web", "web"),
 }
 
 
@@ -30,15 +52,28 @@ def main() -> None:
 
     A library that is not installed is one line and exit code 2.
     """
-    name = os.path.basename(sys.argv[0]).removeprefix("orpheus-").removesuffix(".exe")
-    module, extra = COMMANDS[name]
+    program = os.path.basename(sys.argv[0]).removesuffix(".exe")
+    command = COMMANDS.get(program.removeprefix("orpheus-"))
+    if command is None:
+        names = ", ".join(f"orpheus-{name}" for name in COMMANDS)
+        _fail(f"{program} is no command; there are {names}")
+    if command.late and importlib.util.find_spec(command.late) is None:
+        _fail(_needs(program, command.late, command.extra))
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_module(command.module, run_name="__main__", alter_sys=True)
     except ModuleNotFoundError as error:
-        sys.exit(_missing(f"orpheus-{name}", extra, error))
+        library = (error.name or "").split(".")[0]
+        # A library that is there but not whole is another trouble: its traceback says which.
+        if not library or importlib.util.find_spec(library) is not None:
+            raise
+        _fail(_needs(program, library, command.extra))
 
 
-def _missing(command: str, extra: str, error: ModuleNotFoundError) -> int:
+def _needs(program: str, library: str, extra: str) -> str:
     wanted = f"orpheus-tagging[{extra}]" if extra else "orpheus-tagging"
-    print(f"error: {command} needs {error.name}: pip install '{wanted}'", file=sys.stderr)
-    return 2
+    return f"{program} needs {library}: pip install '{wanted}'"
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -58,7 +58,7 @@ def environment(wheel, tmp_path_factory):
 @pytest.fixture(scope="session")
 def song(tmp_path_factory):
     path = tmp_path_factory.mktemp("song") / "song.wav"
-    soundfile.write(path, noise(5, 16000), 16000)
+    soundfile.write(path, noise(5 * 16_000)[0], 16_000)
     return path
 
 
@@ -81,7 +81,11 @@ def test_the_base_tags_a_file(environment, small_models, song, tmp_path):
 
 def test_what_is_not_installed_is_one_line(environment, tmp_path):
     programs = environment("")
-    for command, package, extra in (("web", "uvicorn", "web"), ("build", "apache_beam", "data")):
+    missing = {
+        **{"web": ("uvicorn", "web"), "build": ("apache_beam", "data")},
+        **{"train": ("tensorflow", "train"), "predict": ("tensorflow", "serve")},
+    }
+    for command, (package, extra) in missing.items():
         done = subprocess.run(
             [programs / f"orpheus-{command}", "--help"],
             **{"capture_output": True, "text": True, "cwd": tmp_path, "timeout": 60},
