@@ -61,7 +61,7 @@ def datasets(
     tuple
         For each part asked for, or None if its share is 0: for training a
         tf.data.Dataset of (windows, tags), see :func:`trainer.input.batches.training_batches`;
-        for validation and test :class:`trainer.input.batches.WholeTracks`.
+        for validation and test :class:`trainer.input.whole_tracks.WholeTracks`.
 
     Raises
     ------

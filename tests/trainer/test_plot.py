@@ -6,7 +6,13 @@ from matplotlib.image import imread
 
 from schemas.common.errors import UsageError
 from trainer.evaluation.bootstrap import draw, intervals, resample
-from trainer.evaluation.figures import names_that_fit, plot_runs, plot_tags, read_epochs
+from trainer.evaluation.figures import (
+    names_that_fit,
+    plot_runs,
+    plot_tags,
+    read_epochs,
+    save_figure,
+)
 from trainer.evaluation.metrics import report
 from trainer.plot import main
 
@@ -59,6 +65,18 @@ def test_the_command_writes_a_picture(runs, tmp_path, capsys, monkeypatch):
     height, width, _ = imread(picture).shape
     assert width > 1000 and height > 600 and imread(picture).std() > 0.05
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "one", "two"]
+
+
+def test_a_stop_while_a_picture_is_written_leaves_the_one_before(tmp_path):
+    class Stopped:
+        def savefig(self, stream, **options):
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    (tmp_path / "a.png").write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        save_figure(Stopped(), str(tmp_path / "a.png"))
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", b"before")]
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,6 @@ def part_source(dataset: Dataset, part: str, config: Config) -> Source:
     Raises
     ------
     UsageError, RunError
-        As :func:`trainer.input.records.make_source` does.
+        As :func:`make_source` does.
     """
     return make_source(dataset, dataset.shards(part), config, dataset.records(part))

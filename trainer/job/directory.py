@@ -13,10 +13,11 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from schemas.common.errors import UsageError
-from schemas.common.files import write_text
+from schemas.common.files import replacing, write_text
 from schemas.config import Config
 
 _SUFFIX = ".keras"
@@ -93,7 +94,11 @@ class Job:
         self.rows: list[dict[str, Any]] = []
         os.makedirs(job_dir, exist_ok=True)
         write_text(os.path.join(job_dir, CONFIG), config_text(config))  # the mark of a job: first
-        os.makedirs(os.path.join(job_dir, CHECKPOINTS), exist_ok=True)
+        folder = os.path.join(job_dir, CHECKPOINTS)
+        os.makedirs(folder, exist_ok=True)
+        for name in os.listdir(folder):
+            if name.endswith(".tmp"):  # of a training that was killed while it wrote
+                os.remove(os.path.join(folder, name))
         import tensorflow as tf
 
         self._summary = tf.summary
@@ -124,13 +129,12 @@ class Job:
             As it is after that epoch. Kept are those of the last epochs and the best.
         """
         epoch = len(self.rows)
-        path = checkpoint_file(self.job_dir, f"epoch-{epoch:02d}")
-        partial = os.path.join(os.path.dirname(path), ".partial.keras")
-        model.save(partial)
-        os.replace(partial, path)
-        if self.best_epoch == epoch:
-            shutil.copyfile(path, partial)
-            os.replace(partial, checkpoint_file(self.job_dir, BEST))
+        names = [f"epoch-{epoch:02d}"] + ([BEST] if self.best_epoch == epoch else [])
+        with tempfile.TemporaryDirectory() as folder:  # Keras writes to a path, to no stream
+            saved = os.path.join(folder, f"model{_SUFFIX}")
+            model.save(saved)
+            for name in names:
+                _copy(saved, checkpoint_file(self.job_dir, name))
         old = checkpoint_file(self.job_dir, f"epoch-{epoch - KEPT_EPOCHS:02d}")
         if os.path.exists(old):
             os.remove(old)
@@ -151,6 +155,12 @@ class Job:
         write_text(os.path.join(self.job_dir, METRICS), json.dumps(figures, indent=2) + "\n")
         if self.has_state:
             os.remove(self.state)
+
+
+def _copy(source: str, path: str) -> None:
+    """Copy a file whole or not at all."""
+    with open(source, "rb") as stream, replacing(path) as output:
+        shutil.copyfileobj(stream, output)
 
 
 def rank(row: dict[str, Any]) -> tuple[int, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 import zipfile
 
 from schemas.common.command import import_tensorflow
 from schemas.common.errors import UsageError
+from schemas.common.files import replacing
 from schemas.saved_model import (
     DESCRIPTION,
     EMBEDDINGS,
@@ -32,7 +33,7 @@ def export_lite(directory: str) -> str:
     Parameters
     ----------
     directory : str
-        As :func:`trainer.export.export_saved_model` wrote it.
+        As :func:`trainer.tagger.saved_model.export_saved_model` wrote it.
 
     Returns
     -------
@@ -46,16 +47,14 @@ def export_lite(directory: str) -> str:
     """
     path = lite_path(directory)
     check_lite_place(path)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=os.path.dirname(path) or ".") as work:
-        partial = os.path.join(work, "model")
-        with open(partial, "wb") as stream:
-            stream.write(_convert(directory))
-        with open(os.path.join(directory, METADATA), "rb") as stream:
-            description = stream.read()
-        with zipfile.ZipFile(partial, "a") as archive:
-            # Without the time, which the default would be.
-            archive.writestr(zipfile.ZipInfo(DESCRIPTION), description)
-        os.replace(partial, path)
+    content = io.BytesIO(_convert(directory))
+    with open(os.path.join(directory, METADATA), "rb") as stream:
+        description = stream.read()
+    with zipfile.ZipFile(content, "a") as archive:
+        # Without the time, which the default would be.
+        archive.writestr(zipfile.ZipInfo(DESCRIPTION), description)
+    with replacing(path) as output:
+        output.write(content.getbuffer())
     return path
 
 

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -67,6 +69,37 @@ def test_the_figures_of_the_best_and_the_last_epoch(tmp_path):
         "last": {"epoch": 3, "val_loss": 2.0},
     }
     assert str(tmp_path / "metrics.json") in job_parts(str(tmp_path))
+
+
+def test_a_stop_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    job, model = run_epochs(tmp_path, [{"loss": 1.0}]), a_model()
+    before = (tmp_path / "checkpoints" / "best.keras").read_bytes()
+
+    def stop(source, output):
+        output.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfileobj", stop)
+    job.rows.append({"epoch": 2, "loss": 0.5})
+    with pytest.raises(KeyboardInterrupt):
+        job.write(model)
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["best.keras", "epoch-01.keras"]
+    assert (tmp_path / "checkpoints" / "best.keras").read_bytes() == before
+
+
+def test_what_a_kill_left_half_written_goes_with_the_next_start(tmp_path, monkeypatch):
+    job = run_epochs(tmp_path, [{"loss": 1.0}])
+
+    def dead(*paths):
+        raise OSError
+
+    with monkeypatch.context() as killed, pytest.raises(OSError):
+        killed.setattr(os, "replace", dead)
+        killed.setattr(os, "remove", dead)
+        job.write(a_model())
+    assert len(os.listdir(tmp_path / "checkpoints")) == 3
+    Job(str(tmp_path), Config())
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["best.keras", "epoch-01.keras"]
 
 
 def test_clearing_leaves_what_is_not_the_jobs(tmp_path):

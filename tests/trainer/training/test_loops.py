@@ -158,7 +158,7 @@ def test_progress_is_a_bar_or_lines(tmp_path, capsys, monkeypatch, terminal):
     monitor.end_steps(30, 30.0)
     monitor.end_epoch()
     clear, bars = (
-        ("\r\x1b[K", ["[=====...............]  ", f"[{20 * '='}]  "])
+        ("\r\x1b[K", [f"[{8 * '#'}{22 * '.'}]  ", f"[{30 * '#'}]  "])
         if terminal
         else ("", 2 * [""])
     )
@@ -202,10 +202,21 @@ def test_a_state_that_does_not_fit_is_one_line(tmp_path):
         state.write_bytes(damaged)
         with pytest.raises(RunError, match="state.npz cannot be read"):
             small_monitor(tmp_path).resume()
+
+
+def test_a_stop_while_the_state_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    state, monitor = tmp_path / "state.npz", small_monitor(tmp_path / "job")
     state.write_bytes(b"before")
-    with pytest.raises(TypeError):  # whatever stops the writing, the state before it stays
-        save_state(str(state), small_monitor(tmp_path)._model, {"no JSON": object()})
+
+    def stop(stream, **contents):
+        stream.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", stop)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(str(state), monitor._model, {})
     assert state.read_bytes() == b"before"
+    assert sorted(os.listdir(tmp_path)) == ["job", "state.npz"]
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_is_not_saved(tmp_path):
