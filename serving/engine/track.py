@@ -17,6 +17,7 @@ import io
 import os
 import stat
 import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -93,6 +94,7 @@ class Spool:
         self._parts.append(rows)
         if self._file is None and self._bytes > self._limit:
             self._file = tempfile.TemporaryFile(prefix="orpheus-")  # noqa: SIM115  lives as long
+            weakref.finalize(self, self._file.close)
         if self._file is not None:
             for part in self._parts:
                 self._file.write(np.ascontiguousarray(part).data)

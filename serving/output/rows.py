@@ -188,8 +188,8 @@ class Parquet:
 
     def close(self) -> None:
         """Write what is left, and the footer."""
-        self._flush()
-        self._writer.close()
+        with self._writer:
+            self._flush()
 
     def _flush(self) -> None:
         self._writer.write_table(self._table(self._rows, self._schema))
@@ -213,8 +213,10 @@ def open_rows(output: str, wanted: Wanted) -> Iterator[JsonLines | Csv | Parquet
     kind = kinds[os.path.splitext(output)[1]]
     with _replacing(output) as stream:
         writer = kind(stream, wanted)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+        finally:
+            writer.close()  # while its stream is open, whatever has failed
 
 
 @contextlib.contextmanager
