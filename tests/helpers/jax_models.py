@@ -28,7 +28,7 @@ def build(case: str, **options):
 
     name, frontend, window = CASES[case]
     model = build_model(name, frontend=frontend, window=window, n_mels=96, n_tags=20, **options)
-    return model, keras.Model(model.inputs, [model.output, model.get_layer("embedding").output])
+    return model, keras.Model(model.input, [model.output, model.get_layer("embedding").output])
 
 
 def main(folder: pathlib.Path) -> None:

@@ -31,5 +31,5 @@ def randomise(model, seed=0):
 
 
 def outputs(model, windows):
-    both = keras.Model(model.inputs, [model.output, model.get_layer("embedding").output])
+    both = keras.Model(model.input, [model.output, model.get_layer("embedding").output])
     return [np.asarray(each) for each in both(windows, training=False)]

@@ -43,6 +43,7 @@ def fit_loop(
                 epochs=monitor.epoch + 1 if monitor.step else monitor.epochs,
                 steps_per_epoch=monitor.steps - monitor.step,
                 callbacks=[_Reporter(monitor)],
+                shuffle=False,  # the batches have their order
                 verbose=0,
             )
 
