@@ -5,8 +5,9 @@
 # Python and Beam must be those of the submitting machine (requirements.lock).
 FROM apache/beam_python3.11_sdk:2.77.0
 WORKDIR /opt/orpheus
-COPY requirements.lock setup.py pyproject.toml README.md LICENSE ./
+COPY requirements.lock ./
 RUN pip install --no-cache-dir -r requirements.lock
+COPY setup.py pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY beam_pipelines beam_pipelines
 COPY serving serving

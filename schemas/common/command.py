@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import importlib.util
 import io
 import logging
 import os
@@ -69,7 +70,17 @@ def import_tensorflow() -> Any:
     -------
     module
         ``tensorflow``.
+
+    Raises
+    ------
+    UsageError
+        If it is not installed.
     """
+    if sys.modules.get("tensorflow") is None and importlib.util.find_spec("tensorflow") is None:
+        raise UsageError(
+            "this needs tensorflow, which the extras data, serve and train bring: "
+            "pip install 'orpheus-tagging[serve]'"
+        )
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         import tensorflow
 

@@ -78,6 +78,13 @@ def test_a_missing_library_is_one_line_with_its_extra(program, missing, extra):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
+def test_tensorflow_missing_at_work_is_one_line(tmp_path):
+    done = run("tensorflow", "orpheus-config", "--write", tmp_path / "c.json", "optimizer=sgd")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: this needs tensorflow, which the extras data, serve ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_command_runs_as_its_module_does():
     done = run("none", "/usr/bin/orpheus-lite", "model.tflite")
     module = subprocess.run(

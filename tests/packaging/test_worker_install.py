@@ -9,12 +9,13 @@ import pytest
 from tests.helpers.checkout import copy_checkout
 from tests.helpers.places import ROOT
 
+PACKAGES = ("schemas", "beam_pipelines", "serving", "trainer")
 LIST_MODULES = """
 import importlib, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
-import beam_pipelines, schemas
-assert beam_pipelines.__file__.startswith(sys.argv[1]), beam_pipelines.__file__
-for package in (schemas, beam_pipelines):
+import beam_pipelines, schemas, serving, trainer
+for package in (schemas, beam_pipelines, serving, trainer):
+    assert package.__file__.startswith(sys.argv[1]), package.__file__
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
         print(module.name)
@@ -59,8 +60,8 @@ def test_every_module_of_a_worker_is_there(installed):
     modules = done.stdout.split()
     sources = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for package in ("schemas", "beam_pipelines")
+        for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
     ]
     assert modules[-1] == "True"
-    assert set(modules[:-1]) == set(sources) - {"schemas", "beam_pipelines"}
+    assert set(modules[:-1]) == set(sources) - set(PACKAGES)
