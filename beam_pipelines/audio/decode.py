@@ -10,39 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterator
-from typing import BinaryIO
 
 import numpy as np
-import soundfile
 import soxr
 
-from beam_pipelines.audio.mpeg import intact_frames
+from beam_pipelines.audio.errors import AudioError
+from beam_pipelines.audio.hear import hear
 from schemas.audio_spec import PCM_FULL_SCALE, AudioSpec
 from schemas.rejects import Reason
-
-_SAMPLE_RATES = range(1000, 1_000_001)
-_LARGEST_SAMPLE = 1e6
-
-
-class AudioError(Exception):
-    """A file that gives no samples.
-
-    Attributes
-    ----------
-    reason : Reason
-        EMPTY_FILE, UNDECODABLE, MISLABELLED or NO_SAMPLES.
-    detail : str
-        What the decoder says; the same for the same bytes.
-    """
-
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else str(reason))
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self) -> tuple[type[AudioError], tuple[Reason, str]]:
-        return AudioError, (self.reason, self.detail)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +53,7 @@ class Clip:
 
 
 def decode(data: bytes) -> tuple[np.ndarray, int]:
-    """Decode any format that libsndfile reads.
-
-    A damaged MP3 stream is decoded from its intact frames.
+    """Decode a file whole, see :func:`beam_pipelines.audio.hear.hear`.
 
     Parameters
     ----------
@@ -101,73 +74,10 @@ def decode(data: bytes) -> tuple[np.ndarray, int]:
     """
     if not data:
         raise AudioError(Reason.EMPTY_FILE)
-    try:
-        samples, rate = _read(data)
-    except AudioError:
-        frames = intact_frames(data)
-        if not frames or frames == data:
-            raise
-        samples, rate = _read(frames)
+    samples, rate = hear(io.BytesIO(data), -1, next)
     if not len(samples):
         raise AudioError(Reason.NO_SAMPLES)
     return samples, rate
-
-
-def _read(data: bytes) -> tuple[np.ndarray, int]:
-    return next(decode_blocks(io.BytesIO(data), -1))
-
-
-class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
-    """Never seeks: soundfile does after every block, and an MP3 goes on a little differently."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def decode_blocks(file: BinaryIO | int, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Decode a file a block at a time, as :func:`decode` does but for what is damaged.
-
-    Parameters
-    ----------
-    file : binary stream or int
-        The file, or its descriptor, from which libsndfile reads by itself.
-    size : int
-        Samples of a block, -1 for all at once: the samples are the same.
-
-    Yields
-    ------
-    np.ndarray, float32 [samples, channels]
-        Full scale 1; the last block is the first that is shorter than `size`, maybe empty.
-    int
-        Sample rate in Hz.
-
-    Raises
-    ------
-    AudioError
-        UNDECODABLE.
-    """
-    try:
-        opened = (soundfile.SoundFile if size < 0 else _Forwards)(file, closefd=False)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(Reason.UNDECODABLE, "no format that libsndfile reads") from error
-    with opened as source:
-        rate, n_claimed = source.samplerate, source.frames
-        if rate not in _SAMPLE_RATES:
-            raise AudioError(Reason.UNDECODABLE, f"sample rate of {rate} Hz")
-        has_floats = source.subtype in ("FLOAT", "DOUBLE")
-        is_last = False
-        while not is_last:
-            try:
-                samples = source.read(size, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise AudioError(Reason.UNDECODABLE, error.error_string.strip()) from error
-            except (RuntimeError, MemoryError, ValueError) as error:
-                raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
-            # `not <` so that NaN fails too.
-            if has_floats and not np.abs(samples).max(initial=0) < _LARGEST_SAMPLE:
-                raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
-            is_last = size < 0 or len(samples) < size
-            yield samples, rate
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:

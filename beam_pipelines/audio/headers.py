@@ -6,13 +6,14 @@ import dataclasses
 import io
 from typing import Any, TypeVar
 
-from beam_pipelines.audio.decode import AudioError
+from beam_pipelines.audio.errors import AudioError
 from schemas.rejects import Reason
 
 # How files of the formats begin that can be told from an MP3, which can begin with anything.
 _MAGIC = {b"RIFF": ".wav", b"RF64": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
 
 
+_LARGEST = 2**31  # one flipped bit makes a bit rate of more
 Number = TypeVar("Number", int, float)
 
 
@@ -35,9 +36,10 @@ class Probe:
 
 
 def check_label(name: str, data: bytes) -> None:
-    """See that a file begins as its suffix says.
+    """See that a clip of the 7digital tree is no file of another format.
 
-    A WAV file under an MP3's name is most likely not the clip that its name promises.
+    There the name is a promise: a WAV file under it is most likely not the clip. A file of
+    one's own may have any suffix; what it is, its content decides.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def check_label(name: str, data: bytes) -> None:
         MISLABELLED.
     """
     suffix = _MAGIC.get(data[:4])
-    if suffix is not None and not name.lower().endswith(suffix):
+    if suffix is not None and name.endswith(".clip.mp3"):
         raise AudioError(Reason.MISLABELLED, f"it is a {suffix} file")
 
 
@@ -77,5 +79,6 @@ def probe(data: bytes) -> Probe:
 
 
 def _positive(info: Any, name: str, kind: type[Number]) -> Number | None:
+    """A figure of the headers; None for one that no table's column could hold."""
     value = getattr(info, name, None)
-    return kind(value) if value and value > 0 else None
+    return kind(value) if value and 0 < value < _LARGEST else None

@@ -29,7 +29,7 @@ from beam_pipelines.tags.cleaning import clean_table, ignored_lines, raw_to_clea
 from beam_pipelines.tags.lists import TagLists, default_tag_lists, read_tag_lists
 
 # Libraries whose version can change a byte of the output.
-_VERSIONED = ("librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
+_VERSIONED = ("av", "librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
 _UNSHAPING = {
     "audio_dir",
     "output",

@@ -19,7 +19,8 @@ from apache_beam.metrics import Metrics
 from threadpoolctl import threadpool_limits
 
 from beam_pipelines.audio import decode, headers, spectrogram
-from beam_pipelines.audio.decode import AudioError, Clip
+from beam_pipelines.audio.decode import Clip
+from beam_pipelines.audio.errors import AudioError
 from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.dataset import layout, rules, sharding

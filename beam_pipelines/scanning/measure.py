@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.metrics import Metrics
 
-from beam_pipelines.audio.decode import AudioError, decode, to_mono
+from beam_pipelines.audio.decode import decode, to_mono
+from beam_pipelines.audio.errors import AudioError
 from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.headers import Probe, check_label, probe
 from beam_pipelines.audio.silence import SilenceStats, measure_silence

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from beam_pipelines.audio.decode import AudioError
+from beam_pipelines.audio.errors import AudioError
 from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo

@@ -101,7 +101,7 @@ def _walk(root: str) -> tuple[list[str], int]:
         for entry in entries:
             if entry.is_dir():
                 (links if entry.is_symlink() else real).append(entry.path)
-            elif is_audio(entry.name):
+            elif is_audio(os.path.relpath(entry.path, root)):
                 files.append(entry.path)
             else:
                 ignored += 1

@@ -24,8 +24,9 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from beam_pipelines.audio.decode import AudioError, decode_blocks, from_pcm16, to_mono, to_pcm16
-from beam_pipelines.audio.mpeg import intact_frames
+from beam_pipelines.audio.decode import from_pcm16, to_mono, to_pcm16
+from beam_pipelines.audio.errors import AudioError
+from beam_pipelines.audio.hear import Blocks, hear
 from beam_pipelines.audio.spectrogram import mel_levels
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.rejects import Reason
@@ -147,17 +148,11 @@ def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = n
                 stream = io.BytesIO(stream.read())
         if stream.seek(0, os.SEEK_END) == 0:
             raise AudioError(Reason.EMPTY_FILE)
-        try:
-            return _keep(_samples(stream, info.spec), info, max_seconds)
-        except AudioError as error:
-            if error.reason is not Reason.UNDECODABLE:
-                raise
-            stream.seek(0)
-            data = stream.read()
-            frames = intact_frames(data)
-            if not frames or frames == data:
-                raise
-        return _keep(_samples(io.BytesIO(frames), info.spec), info, max_seconds)
+
+        def take(blocks: Blocks) -> Track:
+            return _keep(_samples(blocks, info.spec), info, max_seconds)
+
+        return hear(stream, BLOCK, take)
 
 
 def window_starts(length: int, window: int) -> np.ndarray:
@@ -177,14 +172,11 @@ def window_starts(length: int, window: int) -> np.ndarray:
     return np.minimum(np.arange(-(-length // window)) * window, length - window)
 
 
-def _samples(stream: BinaryIO, spec: AudioSpec) -> Iterator[np.ndarray]:
+def _samples(blocks: Blocks, spec: AudioSpec) -> Iterator[np.ndarray]:
     """Mono blocks, int16 [n], at the spec's rate; at least one sample in all."""
-    stream.seek(0)
-    # By its descriptor libsndfile reads a file without Python's lock.
-    source = stream if isinstance(stream, io.BytesIO) else stream.fileno()
     resampler = None
     n_read = n_made = 0
-    for samples, rate in decode_blocks(source, BLOCK):
+    for samples, rate in blocks:
         is_last = len(samples) < BLOCK
         if not n_read:
             if not len(samples):

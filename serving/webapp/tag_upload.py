@@ -6,10 +6,9 @@ import dataclasses
 import io
 from typing import Any
 
-import soundfile
 from starlette.requests import Request
 
-from beam_pipelines.audio.decode import AudioError
+from beam_pipelines.audio.errors import AudioError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
 from serving.engine.batching import tag_track
@@ -18,7 +17,7 @@ from serving.engine.track import TooLongError, load_track
 from serving.output.rows import Wanted, make_row
 
 MEGABYTE = 1_000_000
-_NO_AUDIO = "No audio can be decoded from this file (MP3, WAV, FLAC and OGG are known)."
+_NO_AUDIO = "No audio can be decoded from this file (most formats are known)."
 _SENTENCES = {
     Reason.EMPTY_FILE: "The file is empty.",
     Reason.NO_SAMPLES: "The file holds no audio.",
@@ -96,8 +95,6 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
         413 if the audio is too long, 400 if it cannot be decoded, 500 if the model fails.
     """
     try:
-        if claimed_seconds(file) > limits.seconds:  # said before anything is decoded
-            raise TooLongError
         track = load_track(file, info, limits.seconds)
     except TooLongError as error:
         raise Refusal(
@@ -115,13 +112,3 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
         "duration": track.duration,
         "padded": track.is_short,
     }
-
-
-def claimed_seconds(file: io.BytesIO) -> float:
-    """Length in s by the file's headers; 0 if they say none."""
-    file.seek(0)
-    try:
-        with soundfile.SoundFile(file) as source:
-            return float(source.frames / source.samplerate)
-    except (soundfile.SoundFileError, RuntimeError):
-        return 0.0

@@ -156,7 +156,7 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     assert code == 1
     assert err.splitlines() == [
         "3 of 5 files could not be tagged: empty_file 1, undecodable 1, unreadable 1",
-        "other files ignored: 1 (only mp3, wav, flac, ogg, m4a are looked for)",
+        "other files ignored: 1 (by their names no audio)",
     ]
     errors = [line for line in out.splitlines() if line.startswith("  error: ")]
     assert errors == [

@@ -10,7 +10,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines.audio.decode import AudioError, load_clip
+from beam_pipelines.audio.decode import load_clip
+from beam_pipelines.audio.errors import AudioError
 from beam_pipelines.audio.spectrogram import log_mel
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.rejects import Reason
