@@ -55,7 +55,7 @@ def load_state(path: str, model: keras.Model) -> dict[str, Any]:
         If the file cannot be read or belongs to another model.
     """
     try:
-        with np.load(path, allow_pickle=False) as state:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as state:
             arrays = [state[name] for name in sorted(state.files) if name != _PROGRESS]
             progress = json.loads(str(state[_PROGRESS]))
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
