@@ -192,7 +192,7 @@ def write_missing(
         work=work,
         audio_format=args.audio_format,
         spec=options.audio_spec(args),
-        limits=filters.limits(args),
+        limits=filters.read_limits(args),
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
     )

@@ -26,6 +26,8 @@ from beam_pipelines.tags.queries_base import Queries
 from beam_pipelines.tags.queries_sql import NUMBERED, LastFm, ordered, ranked
 from schemas.common.errors import UsageError
 
+__all__ = ["LastFm", "LastFm2Pandas"]
+
 
 class LastFm2Pandas(Queries):
     """Ask three tables in memory.
@@ -47,7 +49,7 @@ class LastFm2Pandas(Queries):
     def from_sql(cls, path: str) -> LastFm2Pandas:
         """Load a database."""
         source = LastFm(path)
-        return cls(source._column("tids"), source._column("tags"), source.pairs())
+        return cls(source.column("tids"), source.column("tags"), source.pairs())
 
     @classmethod
     def from_csv(cls, folder: str) -> LastFm2Pandas:
@@ -137,7 +139,7 @@ class LastFm2Pandas(Queries):
                 keep &= self.tid_tag[column].isin(list(wanted)).to_numpy()
         return self.tid_tag[keep].reset_index(drop=True)
 
-    def _column(self, table: str) -> pd.Series:
+    def column(self, table: str) -> pd.Series:
         return {"tids": self.tids, "tags": self.tags}[table]
 
     def popularity(self, val_above: float | None = None) -> pd.DataFrame:

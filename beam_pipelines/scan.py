@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     check_suffix(args.output, "--output")
     if storage.is_local(args.output) and os.path.isdir(args.output):
         raise UsageError(f"--output: {args.output} is a directory, not a file")
-    limits = filters.limits(args)
+    limits = filters.read_limits(args)
     with Progress("list the audio files"):
         listing = list_audio(args.audio_dir)
     with work_folder(args.output) as work:

@@ -12,6 +12,8 @@ import numpy as np
 
 from beam_pipelines.tags.incidence import Implication, Incidence
 
+__all__ = ["Implication", "Matrix"]
+
 
 class Matrix(Incidence):
     """Co-occurrence of tags.

@@ -94,7 +94,7 @@ def add_filters(group: argparse._ActionsContainer) -> None:
     )
 
 
-def limits(args: argparse.Namespace) -> Limits:
+def read_limits(args: argparse.Namespace) -> Limits:
     """The four audio filters that the options describe."""
     return Limits(
         args.min_file_size, args.min_effective_length, args.max_total_silence, args.max_silence

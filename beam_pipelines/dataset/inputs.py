@@ -92,7 +92,7 @@ class Inputs:
 
     def to_join(self, args: argparse.Namespace, work: str) -> JoinInputs:
         """What the join reads; puts the listing into the work folder."""
-        judged = judge_files(self.source.listing, self.source.scan, filters.limits(args))
+        judged = judge_files(self.source.listing, self.source.scan, filters.read_limits(args))
         table = self.source.to_read(judged, self.raw_to_clean)
         path = storage.join(work, "listing.parquet")
         storage.write_table(path, table, ROWS_A_RANGE)

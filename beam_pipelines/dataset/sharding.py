@@ -107,7 +107,7 @@ class DealPiece(beam.DoFn):
         for song, copies in song_pieces.read_songs(path):
             kept, rejects = encode_tags(copies, self.numbers, self.keep_untagged)
             for reject in rejects:
-                yield pvalue.TaggedOutput(source.REJECTS, tuple(reject.row().values()))
+                yield pvalue.TaggedOutput(source.REJECTS, source.pack(reject))
             if kept:
                 keys = self.shards[kept[0].split]
                 rank = ranks[kept[0].split]

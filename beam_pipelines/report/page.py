@@ -32,7 +32,7 @@ from schemas.rejects import FILE, SONG, Reason, Stage
 MOST_TAGS = 200
 _COLOURS = ("one", "two", "three")
 _BARS = (("pale", "planned"), ("one", "written"))
-_WORDS = {
+REASON_WORDS = {
     Reason.BAD_NAME: "audio file with another name",
     Reason.NO_7DIGITALID: "song without a 7digital id",
     Reason.AMBIGUOUS_7DIGITALID: "7digital id on several files or songs",
@@ -139,7 +139,7 @@ def _stages(data: Mapping[str, Any]) -> list[Safe]:
     rows = [left("Listed", listed["files"], listed["songs"])]
     for stage in data["stages"]:
         for reason, *lost in figures.lost(stage["reasons"], (FILE, SONG)):
-            words = join([_WORDS[Reason(reason)], tag("code", reason)], " ")
+            words = join([REASON_WORDS[Reason(reason)], tag("code", reason)], " ")
             cells = (number(f"−{n:,}" if n else "") for n in lost)
             rows.append(row(words, _wide(""), *cells, class_="gone"))
         meaning = MEANING[Stage(stage["stage"])]

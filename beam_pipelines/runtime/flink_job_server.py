@@ -26,7 +26,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.subprocess_server import JavaJarServer, pick_port
 
-from beam_pipelines.runtime.flink_rest import _PATIENCE, address
+from beam_pipelines.runtime.flink_rest import PATIENCE, address
 from schemas.common.errors import RunError, UsageError
 
 JOB_SERVER_JAR = "ORPHEUS_FLINK_JOB_SERVER_JAR"
@@ -168,7 +168,7 @@ def _job_server(java: str, properties: tuple[str, ...], jar: str, master: str) -
     atexit.register(_stop, process, folder)
     endpoint = f"localhost:{port}"
     ready = grpc.channel_ready_future(grpc.insecure_channel(endpoint))
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             ready.result(timeout=0.5)
@@ -204,7 +204,7 @@ def _described(endpoint: str) -> set[str]:
         stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
         request = beam_job_api_pb2.DescribePipelineOptionsRequest()
         try:
-            answer = stub.DescribePipelineOptions(request, timeout=_PATIENCE)
+            answer = stub.DescribePipelineOptions(request, timeout=PATIENCE)
         except grpc.RpcError as error:
             raise UsageError(f"--job_endpoint: no job server answers at {endpoint}") from error
     return {option.name for option in answer.options}

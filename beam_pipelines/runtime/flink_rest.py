@@ -15,7 +15,7 @@ from beam_pipelines.runtime.preflight import find_refusal
 from schemas.common.errors import RunError, UsageError
 
 _HERE = ("[local]", "[auto]", "[collection]")
-_PATIENCE = 60  # s for the job server to start, for a job to be cancelled
+PATIENCE = 60  # s for the job server to start, for a job to be cancelled
 _OVER = {"FINISHED", "FAILED", "CANCELED"}
 
 
@@ -78,7 +78,7 @@ def cancel_jobs(master: str, key: str) -> int:
     found = _running(master, key)
     for job in found:
         ask(master, f"/jobs/{job}?mode=cancel", "PATCH")
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while _running(master, key):
         if time.monotonic() > deadline:
             raise RunError(f"an earlier job of the same output does not end: see {address(master)}")

@@ -31,7 +31,7 @@ MISMATCHES, DUPLICATES = "sid_mismatches.txt", "msd_duplicates.txt"
 DESCRIPTION = "sample.json"
 COVER = f"{AUDIO_ROOT}/1/2/cover.jpg"  # no audio: a build ignores it
 _UNFINISHED = ".unfinished"
-_ENTRIES = (AUDIO_ROOT, SUMMARY, LASTFM, MISMATCHES, DUPLICATES, DESCRIPTION)
+ENTRIES = (AUDIO_ROOT, SUMMARY, LASTFM, MISMATCHES, DUPLICATES, DESCRIPTION)
 
 
 def is_finished(root: pathlib.Path, description: str) -> bool:
@@ -117,7 +117,7 @@ def write_sample(root: pathlib.Path, corpus: Corpus, seed: int, workers: int) ->
     try:
         write_tables(folder, corpus, seed)
         write_clips(folder, corpus.clips, workers)
-        for name in _ENTRIES:
+        for name in ENTRIES:
             os.rename(folder / name, root / name)
         folder.rmdir()
     except OSError as error:
@@ -232,7 +232,7 @@ def describe(corpus: Corpus, seed: int) -> str:
         dataclasses.asdict(trouble) | {"path": under_root(trouble.path)}
         for trouble in corpus.troubles
     ]
-    files = [clip.path for clip in corpus.clips] + [COVER, *_ENTRIES[1:]]
+    files = [clip.path for clip in corpus.clips] + [COVER, *ENTRIES[1:]]
     description = {
         "seed": seed,
         "audio_files": len(corpus.clips),

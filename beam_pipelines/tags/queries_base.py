@@ -45,11 +45,11 @@ class Queries(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _column(self, table: str) -> pd.Series:
+    def column(self, table: str) -> pd.Series:
         """The names of a table by their numbers, in order; a NULL is None."""
 
     def _names(self, table: str) -> pd.Series:
-        names = self._column(table)
+        names = self.column(table)
         return names[names.notna()]
 
     def tag_to_tag_num(self, tag: Any) -> Any:

@@ -90,7 +90,7 @@ class LastFm(Queries):
         pairs = pd.DataFrame(np.concatenate(blocks))
         return ordered(pairs.replace({"val": {np.inf: np.nan}}))
 
-    def _column(self, table: str) -> pd.Series:
+    def column(self, table: str) -> pd.Series:
         number, name = _columns(table)
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(number, name).order_by(number)).all()

@@ -337,7 +337,7 @@ def test_a_killed_run_can_be_repeated(small, moved):
     expected = sums(root)
     unfinished = root / ".unfinished"
     unfinished.mkdir()
-    for name in corpus_files._ENTRIES[moved:]:
+    for name in corpus_files.ENTRIES[moved:]:
         (root / name).rename(unfinished / name)
     corpus_files.claim(root, overwrite=moved > 0)
     assert not list(root.iterdir())

@@ -130,7 +130,7 @@ def test_a_build_whose_workers_do_not_see_the_plan_writes_nothing(tmp_path, capf
         work=str(tmp_path / "out" / "_work"),
         audio_format=WAVEFORM,
         spec=AudioSpec(),
-        limits=filters.limits(options.build_parser().parse_args([*["--output", "x"]])),
+        limits=filters.read_limits(options.build_parser().parse_args([*["--output", "x"]])),
         vocabulary=("rock",),
         must_see=(str(tmp_path / "out" / "_work" / "plan.json"),),
     )

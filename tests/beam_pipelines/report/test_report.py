@@ -310,7 +310,7 @@ def test_two_hundred_tags_are_shown_and_the_rest_counted():
 
 
 def test_every_reason_and_stage_has_words():
-    assert set(report_page._WORDS) == set(Reason)
+    assert set(report_page.REASON_WORDS) == set(Reason)
     losses = {reason.stage.value: {"file": {reason.value: 1}} for reason in Reason}
     text = Page(render_report(make_data(ROWS, None, losses), make_tracks(ROWS))).text("left")
     assert all(next(iter(lost["file"])) in text for lost in losses.values())
