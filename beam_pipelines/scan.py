@@ -101,7 +101,7 @@ def _measure(
         print(f"{done:,} files are measured already", file=sys.stderr)
     if not missing:
         return chunks
-    listing_path = storage.join(work, f"listing-{plan_id}.parquet")
+    listing_path = storage.join(work, f"listing-{plan_id[:12]}.parquet")
     storage.write_table(listing_path, listed)
     in_order = (storage.join(audio_dir, file.path) for file in listing.files)
     must_see = (listing_path, *first_seen(in_order))

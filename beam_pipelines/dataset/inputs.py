@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import hashlib
 import importlib.metadata
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from beam_pipelines.dataset.join import JoinInputs
 from beam_pipelines.dataset.rules import Rules
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.resumable import fingerprint
 from beam_pipelines.scanning.judge import judge_files
 from beam_pipelines.scanning.listing import Listing
 from beam_pipelines.sources.kinds import KINDS, chosen_kind
@@ -122,13 +122,13 @@ def look(args: argparse.Namespace) -> Inputs:
     shaping = {name: value for name, value in vars(args).items() if name not in unshaping}
     shaping["split"] = "file" if source.split is not None else args.split
     fingerprints = {
-        "audio": _fingerprint(source.listing),
-        "tag_lists": None if lists is None else _hash(dataclasses.asdict(lists)),
+        "audio": _names_and_sizes(source.listing),
+        "tag_lists": None if lists is None else fingerprint(dataclasses.asdict(lists)),
         **source.fingerprints(),
     }
     versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
     versions["libsndfile"] = soundfile.__libsndfile_version__
-    plan_id = _hash([shaping, fingerprints, versions])
+    plan_id = fingerprint([shaping, fingerprints, versions])
     fingerprints["versions"] = versions
     return Inputs(source, mapping, ignored, shaping, fingerprints, plan_id)
 
@@ -149,8 +149,8 @@ def _tag_lists(args: argparse.Namespace) -> TagLists | None:
     return read_tag_lists(args.tag_lists) if args.tag_lists else default_tag_lists()
 
 
-def _fingerprint(listing: Listing) -> dict[str, Any]:
-    """Names and sizes of the listed files."""
+def _names_and_sizes(listing: Listing) -> dict[str, Any]:
+    """The listed files, in short."""
     names = hashlib.sha256()
     for file in listing.files:
         names.update(f"{file.path}\0{file.size}\n".encode())
@@ -159,7 +159,3 @@ def _fingerprint(listing: Listing) -> dict[str, Any]:
         "bytes": sum(file.size for file in listing.files),
         "sha256": names.hexdigest(),
     }
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -70,7 +70,8 @@ def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Ch
     work : str
         Folder of the tables.
     plan_id : str
-        What the chunks depend on: those of another listing are never taken for ours.
+        Fingerprint of what the chunks depend on: those of another listing are never taken
+        for ours. Twelve of its digits are enough in a name.
     most : int
         Files of a chunk.
     least : int
@@ -79,7 +80,7 @@ def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Ch
     step = min(most, max(1, n_files // least))
     return [
         Chunk(
-            storage.join(work, f"{_PREFIX}{plan_id}-{start:08d}.parquet"),
+            storage.join(work, f"{_PREFIX}{plan_id[:12]}-{start:08d}.parquet"),
             start,
             min(start + step, n_files),
         )
@@ -114,7 +115,7 @@ def count_done(chunks: Sequence[Chunk], work: str) -> Callable[[], int]:
 
 
 def fingerprint(*values: Any) -> str:
-    """A name for what work depends on, so that chunks of another are never taken for its own.
+    """What work depends on, in short, so that the rest of other work is never taken for its own.
 
     Parameters
     ----------
@@ -124,10 +125,12 @@ def fingerprint(*values: Any) -> str:
     Returns
     -------
     str
-        Twelve hexadecimal digits.
+        64 hexadecimal digits. Those of one value stand in the manifests of data sets: they
+        must stay as they are.
     """
-    digest = hashlib.md5()
-    for value in values:
-        digest.update(value if isinstance(value, bytes) else json.dumps(value).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:12]
+    digest = hashlib.sha256()
+    for number, value in enumerate(values):
+        digest.update(b"\0" if number else b"")
+        is_bytes = isinstance(value, bytes)
+        digest.update(value if is_bytes else json.dumps(value, sort_keys=True).encode())
+    return digest.hexdigest()
