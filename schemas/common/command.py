@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from schemas.common.errors import RunError, UsageError
@@ -60,11 +60,17 @@ def quiet(verbose: bool = False) -> None:
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
-def import_tensorflow() -> Any:
+def import_tensorflow(without: Sequence[str] = ()) -> Any:
     """Import TensorFlow without what it says before its own logging has started.
 
     Those lines come from C++ and heed no log level, so the error stream is turned
     away while the import lasts; after :func:`quiet` with verbose they are shown.
+
+    Parameters
+    ----------
+    without : sequence of str
+        Libraries that TensorFlow and Keras import where they find them, and that this process
+        has no use for: scikit-learn and JAX take a second of three.
 
     Returns
     -------
@@ -81,6 +87,24 @@ def import_tensorflow() -> Any:
             "this needs tensorflow, which the extras data, serve and train bring: "
             "pip install 'orpheus-tagging[serve]'"
         )
+    with _hidden(without):
+        return _import_quietly()
+
+
+@contextlib.contextmanager
+def _hidden(names: Sequence[str]) -> Iterator[None]:
+    """Let imports of these fail, as if they were not installed, while the block lasts."""
+    hidden = {} if "tensorflow" in sys.modules else dict.fromkeys(set(names) - set(sys.modules))
+    modules: dict[str, Any] = sys.modules
+    modules.update(hidden)
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del modules[name]
+
+
+def _import_quietly() -> Any:
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         import tensorflow
 

@@ -44,7 +44,7 @@ def load_signature(path: str, name: str = SERVE, n_callers: int | None = None) -
     RunError
         From the callable, if the model fails on its input.
     """
-    tf = import_tensorflow()
+    tf = import_tensorflow(without=("jax", "matplotlib", "sklearn"))
     if n_callers is not None:
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
