@@ -244,7 +244,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPictur
 
 about = await (await fetch("/about")).json();
 const longest = about.max_seconds >= 120 ? `${Math.round(about.max_seconds / 60)} min` : `${about.max_seconds} s`;
-$("limits").textContent += `: MP3, WAV, FLAC or OGG, up to ${longest} and ${megabytes(about.max_size)}`;
+$("limits").textContent += `: any format, up to ${longest} and ${megabytes(about.max_size)}`;
 $("longest").textContent = `of ${longest}`;
 $("about").textContent =
   `A model of ${about.tags} tags. What you drop or record goes to this server only and is forgotten once it is tagged.` +

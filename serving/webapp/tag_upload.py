@@ -17,7 +17,7 @@ from serving.engine.track import TooLongError, load_track
 from serving.output.rows import Wanted, make_row
 
 MEGABYTE = 1_000_000
-_NO_AUDIO = "No audio can be decoded from this file (most formats are known)."
+_NO_AUDIO = "No audio can be decoded from this file."
 _SENTENCES = {
     Reason.EMPTY_FILE: "The file is empty.",
     Reason.NO_SAMPLES: "The file holds no audio.",
