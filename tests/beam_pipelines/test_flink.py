@@ -179,7 +179,7 @@ def test_predict_on_a_cluster_gives_the_same_rows(cluster, small_models, command
     assert there.read_bytes() == here.read_bytes()
     assert len(there.read_text().splitlines()) == 13
     (job,) = cluster.jobs_of(f"{there}.work").values()
-    assert "Run the model" in cluster.steps(job) and "Commit the pieces" in cluster.steps(job)
+    assert "Run the model" in cluster.steps(job) and "Commit the chunks" in cluster.steps(job)
     assert cluster.counters(job).items() >= {"predict: tagged": 12, "predict: failed": 1}.items()
 
 

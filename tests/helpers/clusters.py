@@ -181,3 +181,4 @@ def blind_pool(hidden: pathlib.Path) -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        process.stderr.close()
