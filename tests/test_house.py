@@ -123,9 +123,9 @@ ELSEWHERE = {"sqlalchemy", "h5py", "beam_pipelines.dataset", "beam_pipelines.rep
 LIGHT = {  # module: what does not come with it
     "beam_pipelines.audio.decode": TENSORFLOW | ELSEWHERE | {"apache_beam", "pandas"},
     "beam_pipelines.build": TENSORFLOW,
-    "beam_pipelines.scan": TENSORFLOW | ELSEWHERE,  # Beam brings pandas
+    "beam_pipelines.scan": TENSORFLOW | ELSEWHERE | {"pandas"},
     "schemas.saved_model": TENSORFLOW | ELSEWHERE | {"apache_beam", "pandas"},
-    "serving.engine.beam_job": TENSORFLOW | ELSEWHERE,
+    "serving.engine.beam_job": TENSORFLOW | ELSEWHERE | {"pandas"},
     "serving.engine.run": TENSORFLOW | ELSEWHERE | {"apache_beam", "pandas"},
     "serving.predict": TENSORFLOW | ELSEWHERE | {"apache_beam", "pandas"},
 }

@@ -12,10 +12,11 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from schemas.common.errors import RunError, UsageError
+from schemas.common.imports import hidden
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -82,30 +83,19 @@ def import_tensorflow(without: Sequence[str] = ()) -> Any:
     UsageError
         If it is not installed.
     """
-    if sys.modules.get("tensorflow") is None and importlib.util.find_spec("tensorflow") is None:
+    if sys.modules.get("tensorflow") is not None:
+        return sys.modules["tensorflow"]
+    if importlib.util.find_spec("tensorflow") is None:
         raise UsageError(
             "this needs tensorflow, which the extras data, serve and train bring: "
             "pip install 'orpheus-tagging[serve]'"
         )
-    with _hidden(without):
+    with hidden(without):
         return _import_quietly()
 
 
-@contextlib.contextmanager
-def _hidden(names: Sequence[str]) -> Iterator[None]:
-    """Let imports of these fail, as if they were not installed, while the block lasts."""
-    hidden = {} if "tensorflow" in sys.modules else dict.fromkeys(set(names) - set(sys.modules))
-    modules: dict[str, Any] = sys.modules
-    modules.update(hidden)
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del modules[name]
-
-
 def _import_quietly() -> Any:
-    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         import tensorflow
 
         return tensorflow
