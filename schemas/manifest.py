@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
+import re
 from typing import Any
 
-from schemas.audio_spec import LOG_MEL, PCM_FULL_SCALE, AudioSpec
+from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, PCM_FULL_SCALE, AudioSpec
 from schemas.common.errors import UsageError
+from schemas.common.text import parse_json
 
 MANIFEST = "dataset.json"
 PARTS = ("train", "validation", "test")
+# A shard's file, in the folder of its part: the only names under which one is read or deleted.
+SHARD = re.compile(rf"({'|'.join(AUDIO_FORMATS)})-[0-9]{{5,}}-of-[0-9]{{5,}}\.tfrecord")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +74,14 @@ def parse_manifest(text: str, path: str) -> Dataset:
     Raises
     ------
     UsageError
-        If it is not one of ours.
+        If it is not one of ours, or names a shard elsewhere than in the folder of its part.
     """
     try:
-        manifest = json.loads(text)
+        manifest = parse_json(text)
         data = manifest["data"]
+        for part in PARTS:
+            for shard in data["parts"][part]["shards"]:
+                _check_name(shard["name"], part)
         return Dataset(
             path=path,
             audio_format=data["audio_format"],
@@ -85,10 +91,30 @@ def parse_manifest(text: str, path: str) -> Dataset:
             data=data,
             run=manifest["run"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{os.path.join(path, MANIFEST)} is not a data set's manifest: {error}"
         ) from error
+
+
+def _check_name(name: Any, part: str) -> None:
+    folder, _, file = name.partition("/")
+    if folder != part or not SHARD.fullmatch(file):
+        raise ValueError(f"the shard {name!r} is no {part}/FORMAT-00000-of-00001.tfrecord")
+
+
+def refuse_links(dataset: Dataset) -> None:
+    """See that a data set's folders and shards lie under its directory.
+
+    Raises
+    ------
+    UsageError
+        Naming a link that leads elsewhere.
+    """
+    for part in PARTS:
+        for path in (os.path.join(dataset.path, part), *dataset.shards(part)):
+            if os.path.islink(path):
+                raise UsageError(f"{path} is a link: a data set's files must lie in its directory")
 
 
 def read_dataset(path: str) -> Dataset:
@@ -97,7 +123,7 @@ def read_dataset(path: str) -> Dataset:
     Raises
     ------
     UsageError
-        If the directory holds no finished data set.
+        If the directory holds no finished data set, or one whose files lie elsewhere.
     """
     file = os.path.join(path, MANIFEST)
     try:
@@ -108,4 +134,8 @@ def read_dataset(path: str) -> Dataset:
             f"{path} holds no finished data set ({MANIFEST}: {error.strerror}); "
             "beam_pipelines.build writes one"
         ) from error
-    return parse_manifest(text, path)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not a data set's manifest: it is no text in UTF-8") from error
+    dataset = parse_manifest(text, path)
+    refuse_links(dataset)
+    return dataset

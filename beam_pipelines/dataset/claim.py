@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from beam_pipelines.dataset.layout import OWNER, PLAN, TABLES, TRANSFORM, WORK, delete_attempts
+from beam_pipelines.dataset import layout
+from beam_pipelines.dataset.layout import OWNER, PLAN, WORK
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.locks import lock
 from schemas.common.errors import UsageError
-from schemas.manifest import MANIFEST, PARTS, Dataset, parse_manifest
+from schemas.manifest import MANIFEST, Dataset, parse_manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
     plan_id : str
         What is to stand in it.
     overwrite : bool
-        Whether another data set in it is deleted (what its manifest or plan names).
+        Whether another data set in it is deleted: its files by their names, nothing else.
 
     Yields
     ------
@@ -95,11 +96,11 @@ def keep_folder(local: str, destination: str) -> list[str]:
 
 
 def _inspect(output: str, plan_id: str, overwrite: bool) -> Dataset | None:
-    manifest = storage.join(output, MANIFEST)
-    if storage.exists(manifest):
-        dataset = parse_manifest(storage.read_bytes(manifest).decode("utf8"), output)
-        same = dataset.data["plan_id"] == plan_id
-        if same and _is_whole(dataset):
+    layout.refuse_links(output)
+    if storage.exists(storage.join(output, MANIFEST)):
+        dataset = _read_manifest(output, overwrite)
+        same = dataset is not None and dataset.data.get("plan_id") == plan_id
+        if dataset and same and _is_whole(dataset):
             return dataset
         if not overwrite:
             what = "a damaged copy of this" if same else "another"
@@ -107,9 +108,8 @@ def _inspect(output: str, plan_id: str, overwrite: bool) -> Dataset | None:
                 f"--output: {output} holds {what} data set; choose another directory, or "
                 "--overwrite to replace it"
             )
-        _delete_dataset(dataset)
-    work = storage.join(output, WORK)
-    owner = storage.join(work, OWNER)
+        layout.delete_data_set(output)
+    owner = storage.join(output, WORK, OWNER)
     if storage.exists(owner):
         if json.loads(storage.read_bytes(owner))["plan_id"] != plan_id:
             if not overwrite:
@@ -117,9 +117,22 @@ def _inspect(output: str, plan_id: str, overwrite: bool) -> Dataset | None:
                     f"--output: {output} holds an unfinished data set of other inputs or "
                     "options; choose another directory, or --overwrite to replace it"
                 )
-            _delete_unfinished(output)
+            layout.delete_data_set(output)
     elif not overwrite and storage.list_names(output):
         raise UsageError(f"--output: {output} is not empty and holds no data set; nothing done")
+    return None
+
+
+def _read_manifest(output: str, overwrite: bool) -> Dataset | None:
+    """The manifest; None for one that is damaged and may be replaced."""
+    path = storage.join(output, MANIFEST)
+    try:
+        return parse_manifest(storage.read_text(path, "--output"), output)
+    except UsageError as error:
+        if not overwrite:
+            raise UsageError(f"{error} (--overwrite builds it again)") from error
+        if not layout.has_data_set(output):
+            raise UsageError(f"{error}; there is no data set beside it, nothing done") from error
     return None
 
 
@@ -137,27 +150,3 @@ def _open(output: str, plan_id: str) -> Claim:
     storage.write_bytes(storage.join(work, OWNER), json.dumps({"plan_id": plan_id}).encode())
     found = storage.join(work, PLAN)
     return Claim(work, json.loads(storage.read_bytes(found)) if storage.exists(found) else None)
-
-
-def _delete_dataset(dataset: Dataset) -> None:
-    names = [shard["name"] for part in dataset.parts.values() for shard in part["shards"]]
-    _delete_all(dataset.path, names)
-
-
-def _delete_unfinished(output: str) -> None:
-    plan = storage.join(output, WORK, PLAN)
-    names = []
-    if storage.exists(plan):
-        names = [shard["name"] for shard in json.loads(storage.read_bytes(plan))["shards"]]
-    _delete_all(output, names)
-
-
-def _delete_all(output: str, shards: list[str]) -> None:
-    # The manifest first: a directory without one is never taken for a data set.
-    for name in (MANIFEST, *shards, *TABLES, TRANSFORM, WORK):
-        storage.delete(storage.join(output, *name.split("/")))
-    delete_attempts(output)
-    if storage.is_local(output):
-        for part in PARTS:
-            with contextlib.suppress(OSError):  # not there, or holds files that are not ours
-                os.rmdir(os.path.join(output, part))

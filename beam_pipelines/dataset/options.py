@@ -47,7 +47,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace another data set in --output (deletes only what its manifest names)",
+        help="replace another data set in --output (deletes only the files that a build writes)",
     )
     group.add_argument(
         "--dry_run", action="store_true", help="plan, print the counts and write nothing"

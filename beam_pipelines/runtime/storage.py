@@ -161,9 +161,9 @@ def read_rows(path: str, start: int, stop: int) -> pa.Table:
 
 
 def delete(path: str) -> None:
-    """Delete a file or, with all that is in it, a folder; nothing if it is not there."""
+    """Delete a file, a link or, with all that is in it, a folder; nothing if it is not there."""
     if is_local(path):
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         elif os.path.lexists(path):
             os.remove(path)

@@ -24,6 +24,7 @@ from beam_pipelines.synthetic.tables import (
     write_summary,
 )
 from schemas.common.errors import RunError, UsageError
+from schemas.common.text import parse_json
 
 SECONDS = 30.0
 SUMMARY, LASTFM = "msd_summary_file.h5", "lastfm_tags.db"
@@ -88,8 +89,9 @@ def claim(root: pathlib.Path, overwrite: bool) -> None:
 def _files_of_sample(root: pathlib.Path) -> set[str]:
     for folder in (root, root / _UNFINISHED):  # a run may be killed while it moves them up
         try:
-            return set(json.loads((folder / DESCRIPTION).read_text("utf8"))["files"])
-        except (OSError, ValueError, KeyError, TypeError):
+            files = parse_json((folder / DESCRIPTION).read_text("utf8"))["files"]
+            return {name for name in files if name.split("/")[0] in ENTRIES}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return set()
 
