@@ -33,6 +33,7 @@ from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.runners import make_pipeline, parse_options, row_options
+from schemas.audio_files import ignored_line
 from schemas.common.command import run_command
 from schemas.common.cores import n_cores
 from schemas.common.errors import UsageError
@@ -55,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     with claim.claim(args.output, inputs.plan_id, args.overwrite) as state:
         if isinstance(state, Dataset):
             print(f"{args.output} is finished already, from the same inputs and options")
-            print(format_counts(state.data["stages"], state.data["listed"]))
+            print(_accounts(state.data))
             return 0
         planned = state.plan or make_plan(args, inputs, state.work, rest)
         in_order = (storage.join(args.audio_dir, file.path) for file in inputs.source.listing.files)
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
             options.audio_spec(args),
             describe_run(beam_options, started),
         )
-    print(format_counts(manifest["data"]["stages"], manifest["data"]["listed"]))
+    print(_accounts(manifest["data"]))
     records = {part: manifest["data"]["parts"][part]["records"] for part in PARTS}
     tracks = ", ".join(f"{n} {part}" for part, n in records.items())
     print(f"{args.output}: {tracks} tracks; look at {storage.join(args.output, 'report.html')}")
@@ -167,12 +168,17 @@ def _why_none(stages: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{reason} {n}" for reason, n in worst)
 
 
+def _accounts(data: Mapping[str, Any]) -> str:
+    counts = format_counts(data["stages"], data["listed"])
+    return "\n".join(filter(None, [counts, ignored_line(data["ignored"])]))
+
+
 def print_plan(planned: dict[str, Any], work: str) -> None:
     """Print what a plan would write."""
     rejects = plan_rejects(work)
     stages = count_stages(rejects, planned["n_files"], planned["n_songs"], upto=Stage.SPLIT)
     listed = {"files": planned["n_files"], "songs": planned["n_songs"]}
-    print(format_counts(stages, listed))
+    print(_accounts({"stages": stages, "listed": listed, "ignored": planned["ignored"]}))
     songs = ", ".join(f"{n} {part}" for part, n in planned["planned"].items())
     n_shards, n_tags = len(planned["shards"]), len(planned["vocabulary"])
     print(f"planned: {songs} songs in {n_shards} shards, {n_tags} tags; nothing was written")

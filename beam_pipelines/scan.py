@@ -38,6 +38,7 @@ from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio
 from beam_pipelines.scanning.measure import MeasureChunk, gather
 from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
 from schemas import tables
+from schemas.audio_files import ignored_line
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 
@@ -123,11 +124,11 @@ def _summary(args: argparse.Namespace, listing: Listing, kept: pa.Table, rejects
     reasons = collections.Counter[str](rejects["reason"].to_pylist())
     why = ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items()))
     lines = [
-        f"listed   {len(listing.files):>9,}  audio files ({listing.ignored:,} other files ignored)",
+        f"listed   {len(listing.files):>9,}  audio files",
         f"kept     {len(kept):>9,}  {args.output}",
         f"rejected {len(rejects):>9,}  {rejects_path(args.output)}" + (f": {why}" if why else ""),
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [ignored_line(listing.ignored)])])
 
 
 if __name__ == "__main__":

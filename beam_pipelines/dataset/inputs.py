@@ -83,7 +83,7 @@ class Inputs:
             "plan_id": self.plan_id,
             "n_files": self.n_files,
             "n_songs": self.n_songs,
-            "ignored": self.source.listing.ignored,
+            "ignored": dict(sorted(self.source.listing.ignored.items())),
             "ignored_names": dict(self.ignored_names),
             "split": {"by": self.options["split"], "percent": self.options["split_percent"]},
             "options": self.options,

@@ -25,6 +25,7 @@ from beam_pipelines.report.html import (
     table,
     tag,
 )
+from schemas.audio_files import ignored_line
 from schemas.audio_spec import WAVEFORM
 from schemas.manifest import PARTS
 from schemas.rejects import FILE, SONG, Reason, Stage
@@ -151,7 +152,7 @@ def _stages(data: Mapping[str, Any]) -> list[Safe]:
         "rejects.parquet with its reason."
     )
     if data["ignored"]:
-        text += f" {data['ignored']:,} files that are no audio were passed over."
+        text += f" Of other files in the folder were {ignored_line(data['ignored'])}."
     keys = _legend(("one", "files"), ("two", "songs"))
     return [tag("p", text), table(["Stage", keys, ">files", ">songs"], rows)]
 

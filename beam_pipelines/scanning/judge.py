@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 10_000
 def list_scan(scan: pa.Table) -> Listing:
     """The files that a scan kept, as if they had just been listed."""
     columns = (scan[name].to_pylist() for name in AudioFile._fields)
-    return Listing(sorted(map(AudioFile, *columns)), ignored=0)
+    return Listing(sorted(map(AudioFile, *columns)), ignored={})
 
 
 def judge_files(listing: Listing, scan: pa.Table | None, limits: Limits) -> pa.Table:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
-from schemas.audio_files import AUDIO_SUFFIXES, is_audio
+from schemas.audio_files import KINDS, ignored_as, ignored_line, is_left_behind
 from schemas.common.errors import UsageError
 from schemas.common.text import readable
 
@@ -43,16 +44,16 @@ class Listing(NamedTuple):
     ----------
     files : list of AudioFile
         Files with an audio suffix, sorted by path.
-    ignored : int
-        Number of other files.
+    ignored : mapping
+        Number of other files by suffix, see :func:`schemas.audio_files.ignored_as`.
     """
 
     files: list[AudioFile]
-    ignored: int
+    ignored: Mapping[str, int]
 
 
 def list_audio(root: str) -> Listing:
-    """List every audio file (mp3, wav, flac, ogg, m4a in any case) under a root.
+    """List every audio file, by its suffix (``schemas.audio_files``), under a root.
 
     On this machine links are followed, but never around a loop; pipes, sockets and devices
     are ignored, for reading one might never end. A link into nowhere is listed with size 0.
@@ -74,19 +75,20 @@ def list_audio(root: str) -> Listing:
     try:
         remote = FileSystems.get_scheme(root) is not None
         found = _list_remote(root) if remote else _list_local(root)
-        files, ignored = [], 0
+        files, ignored = [], collections.Counter[str]()
         for file in found:
-            if file and is_audio(file.path):
+            kind = ignored_as(file and file.path)
+            if file and kind is None:
                 files.append(file)
-            else:
-                ignored += 1
+            elif kind:
+                ignored[kind] += 1
     except (OSError, BeamIOError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         where = getattr(error, "filename", None) or root
         raise UsageError(f"the audio folder {where} cannot be listed: {reason}") from error
     if not files:
-        suffixes = ", ".join(AUDIO_SUFFIXES)
-        raise UsageError(f"no audio file ({suffixes}) under the audio folder {root}")
+        passed_over = f"; {ignored_line(ignored)}" if ignored else ""
+        raise UsageError(f"no audio file ({KINDS}) under the audio folder {root}{passed_over}")
     return Listing(sorted(files), ignored)
 
 
@@ -120,11 +122,11 @@ def _list_local(root: str) -> Iterator[AudioFile | None]:
                         raise
                     yield AudioFile(path, 0, 0.0)
                     continue
-                if entry.is_dir():
+                if entry.is_dir() and not is_left_behind(entry.name):
                     identity = (status.st_dev, status.st_ino)
                     if identity not in above:
                         folders.append((prefix + entry.name + "/", above | {identity}))
-                elif entry.is_file():
+                elif entry.is_dir() or entry.is_file():
                     yield AudioFile(path, status.st_size, status.st_mtime)
                 else:
                     yield None

@@ -142,7 +142,7 @@ def list_labelled(rows: Sequence[Labelled], root: str) -> Listing:
             f"none of the {len(rows)} files is there: {storage.join(root, rows[0].path)} is not; "
             "--audio_dir says where the paths begin"
         )
-    return Listing(sorted(files), ignored=0)
+    return Listing(sorted(files), ignored={})
 
 
 def _find(root: str, path: str) -> AudioFile | None:

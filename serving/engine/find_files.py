@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from schemas.audio_files import KINDS, is_audio
+from schemas.audio_files import KINDS, ignored_as, ignored_line, is_left_behind
 from schemas.common.errors import UsageError
 
 
@@ -17,12 +18,12 @@ class Found(NamedTuple):
     ----------
     files : list of str
         Audio files in the order of the inputs, sorted within a directory, each once.
-    ignored : int
-        Other files in the directories.
+    ignored : mapping
+        Other files in the directories by suffix, see :func:`schemas.audio_files.ignored_as`.
     """
 
     files: list[str]
-    ignored: int
+    ignored: Mapping[str, int]
 
 
 def find_audio(inputs: Sequence[str]) -> list[str]:
@@ -50,40 +51,41 @@ def find_inputs(inputs: Sequence[str]) -> Found:
         If a path does not exist or a directory holds no audio.
     """
     found: dict[str, None] = {}
-    ignored = 0
+    ignored = collections.Counter[str]()
     for path in inputs:
         if "://" in path:
             files, others = _list_remote(path)
         elif os.path.isdir(path):
             files, others = _walk(path)
         elif os.path.exists(path):
-            files, others = [path], 0
+            files, others = [path], {}
         else:
             raise UsageError(f"{path} does not exist")
         if not files:
-            raise UsageError(f"{path} holds no audio file ({KINDS})")
+            passed_over = f"; {ignored_line(others)}" if others else ""
+            raise UsageError(f"{path} holds no audio file ({KINDS}){passed_over}")
         found.update(dict.fromkeys(files))
-        ignored += others
+        ignored.update(others)
     return Found(list(found), ignored)
 
 
-def _list_remote(path: str) -> tuple[list[str], int]:
+def _list_remote(path: str) -> tuple[list[str], Mapping[str, int]]:
     from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
     from beam_pipelines.scanning.listing import list_audio
 
     if storage.size(path) is not None:
-        return [path], 0
+        return [path], {}
     listing = list_audio(path)
     return [storage.join(path, file.path) for file in listing.files], listing.ignored
 
 
-def _walk(root: str) -> tuple[list[str], int]:
+def _walk(root: str) -> tuple[list[str], Mapping[str, int]]:
     """Audio files under a directory; every directory is read once, so that a link may loop."""
     real: list[str] = [root]
     links: list[str] = []
     files: list[str] = []
     seen: set[tuple[int, int]] = set()
-    ignored = 0
+    ignored = collections.Counter[str]()
     while real or links:
         # Links last: a directory that also lies in the tree is known by its own path.
         folder = real.pop() if real else links.pop()
@@ -99,11 +101,12 @@ def _walk(root: str) -> tuple[list[str], int]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:
-            if entry.is_dir():
+            is_folder = entry.is_dir()
+            if is_folder and not is_left_behind(entry.name):
                 (links if entry.is_symlink() else real).append(entry.path)
-            elif is_audio(os.path.relpath(entry.path, root)):
-                files.append(entry.path)
+            elif kind := ignored_as(os.path.relpath(entry.path, root)):
+                ignored[kind] += 1  # a folder that is left behind counts as one
             else:
-                ignored += 1
+                files.append(entry.path)
         links.sort(reverse=True)
     return sorted(files), ignored

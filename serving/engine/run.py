@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from schemas.audio_files import ignored_line
 from schemas.common.cores import n_cores
 from schemas.saved_model import WINDOWS, ModelInfo
 from serving.engine.batching import open_track, tag_track
@@ -120,7 +121,7 @@ class Work:
             why = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
             _say(f"{self.failed} of {self.done} files could not be tagged: {why}")
         if self.ignored:
-            _say(f"other files ignored: {self.ignored:,} (by their names no audio)")
+            _say(ignored_line(self.ignored))
 
 
 def decode_ahead(

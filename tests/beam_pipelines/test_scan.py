@@ -91,7 +91,9 @@ def test_every_listed_file_is_a_row_or_a_reject(msd, scanned):
         ["listed", str(len(listed))],
         ["kept", str(len(kept))],
         ["rejected", str(len(rejects))],
+        ["ignored:", "36"],
     ]
+    assert process.stdout.endswith("\nignored: 36 .csv, 25 .json, 2 .txt, 1 .db, 1 .h5, 1 .npz\n")
     assert process.returncode == 0
     assert sorted(path.name for path in output.parent.iterdir()) == [
         "audio.parquet",

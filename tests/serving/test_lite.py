@@ -230,7 +230,7 @@ def test_the_command_needs_nothing_else_and_says_what_the_savedmodel_says(
     assert done.stderr.splitlines() == [
         "1 of 6 files are shorter than the model's window and were padded with zeros",
         "2 of 6 files could not be tagged: empty_file 1, undecodable 1",
-        "other files ignored: 1 (by their names no audio)",
+        "ignored: 1 .txt",
     ]
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     assert [row["path"] for row in rows] == [f"{folder}/{name}" for name in sorted(errors)]

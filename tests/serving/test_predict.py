@@ -156,7 +156,7 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     assert code == 1
     assert err.splitlines() == [
         "3 of 5 files could not be tagged: empty_file 1, undecodable 1, unreadable 1",
-        "other files ignored: 1 (by their names no audio)",
+        "ignored: 1 .txt",
     ]
     errors = [line for line in out.splitlines() if line.startswith("  error: ")]
     assert errors == [
@@ -323,7 +323,7 @@ def test_find_audio(tmp_path):
     found = ("a/deep/c.Flac", "a/x.ogg", "a/y.m4a", "a/z.MP3", "b.wav")
     expected = [str(tmp_path / name) for name in found]
     assert find_audio([str(tmp_path)]) == expected
-    assert find_inputs([str(tmp_path)]) == (expected, 2)
+    assert find_inputs([str(tmp_path)]) == (expected, {".jpg": 1, "without a suffix": 1})
     single = str(tmp_path / "a" / "cover.jpg")
     assert find_audio([single, expected[4], str(tmp_path)]) == [single, expected[4], *expected[:4]]
 

@@ -121,7 +121,7 @@ def make_data(rows, planned=None, losses=None, songs=9) -> dict:
         "split": {"by": "artist", "percent": [60.0, 20.0, 20.0]},
         "parts": parts,
         "listed": {"files": 8, "songs": songs},
-        "ignored": 0,
+        "ignored": {},
         "stages": stages,
         "fingerprints": {"audio": {"files": 8, "sha256": "ab12"}, "scan": None},
         "options": OPTIONS,
@@ -138,7 +138,11 @@ def page() -> Page:
         "audio": {"file": {"silent": 1}, "song": {"silent": 1}},
     }
     planned = {"jazz": 2, "pop": 4, "folk": 1, "rock": 4}
-    return Page(render_report(make_data(ROWS, planned, losses) | {"ignored": 3}, make_tracks(ROWS)))
+    return Page(
+        render_report(
+            make_data(ROWS, planned, losses) | {"ignored": {".jpg": 3}}, make_tracks(ROWS)
+        )
+    )
 
 
 def test_stages_read_as_an_account(page):
@@ -161,7 +165,7 @@ def test_stages_read_as_an_account(page):
     ]
     text = page.text("left")
     assert "Written: 6 of 8 audio files (75.0 %) and of 9 songs in the summary (66.7 %)." in text
-    assert "3 files that are no audio were passed over." in text
+    assert "Of other files in the folder were ignored: 3 .jpg." in text
 
 
 def test_parts(page):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.scanning.listing import AudioFile, list_audio, parse_7digitalid
 from schemas.common.errors import UsageError
+from serving.engine.find_files import find_inputs
 
 STRANGE = "a [b]*? {c} ü"
 
@@ -70,7 +71,7 @@ def test_audio_files_in_order_under_any_name(tmp_path, scheme, slash):
     make_tree(tmp_path / "a b", {"elsewhere.mp3": 1})  # [b] is no pattern
     found = list_audio(f"{scheme}{tmp_path / STRANGE}{slash}")
     assert found.files == [AudioFile(*row) for row in LISTED]
-    assert found.ignored == 3
+    assert found.ignored == {".txt": 1, "without a suffix": 2}
 
 
 def test_links_are_followed_but_never_around(tmp_path):
@@ -97,7 +98,37 @@ def test_pipes_and_sockets_are_ignored(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket.mp3"))
         found = list_audio(str(tmp_path))
-    assert ([file.path for file in found.files], found.ignored) == (["1.clip.mp3"], 2)
+    assert ([file.path for file in found.files], found.ignored) == (
+        ["1.clip.mp3"],
+        {"pipes, sockets and devices": 2},
+    )
+
+
+def test_what_other_systems_leave_is_passed_over_below_the_root_alone(tmp_path, monkeypatch):
+    root = tmp_path / "@eaDir" / "._music"
+    make_tree(
+        root, {"a.mp3": 1, "@eaDir/a.mp3/thumb.jpg": 2, "b/__MACOSX/._b.mp3": 2, "._a.mp3": 3}
+    )
+    make_tree(root, {"b/b.mp3": 1, "b/Cover.JPG": 2, "b/back.jpg": 2, "b/b.cue": 2})
+    passed_over = {"@eaDir": 1, "__MACOSX": 1, "._*": 1, ".jpg": 2, ".cue": 1}
+    monkeypatch.chdir(root.parent)
+    for folder in (str(root), "._music"):
+        found = list_audio(folder)
+        assert [file.path for file in found.files] == ["a.mp3", "b/b.mp3"]
+        assert found.ignored == passed_over
+        searched = find_inputs([folder])
+        assert [os.path.relpath(path, folder) for path in searched.files] == ["a.mp3", "b/b.mp3"]
+        assert searched.ignored == passed_over
+    monkeypatch.chdir(root)
+    assert find_inputs(["."]).ignored == passed_over
+    assert find_inputs(["._a.mp3"]).files == ["._a.mp3"]  # what is named is taken
+
+
+def test_a_folder_without_audio_says_what_it_holds(tmp_path):
+    make_tree(tmp_path, {"a.cue": 1, "b.CUE": 1, "c.jpg": 1})
+    for search in (lambda: list_audio(str(tmp_path)), lambda: find_inputs([str(tmp_path)])):
+        with pytest.raises(UsageError, match="no audio file .*; ignored: 2 .cue, 1 .jpg$"):
+            search()
 
 
 def test_a_name_that_is_not_utf8_is_written_out(tmp_path):
@@ -133,7 +164,7 @@ def test_a_name_means_its_id_only_in_one_spelling(name):
 def test_the_tree_of_2019(fixtures_dir):
     root = fixtures_dir / "mini-msd" / "7digital"
     listed = list_audio(str(root))
-    assert (len(listed.files), listed.ignored) == (79, 0)
+    assert (len(listed.files), listed.ignored) == (79, {})
     ours = {
         (str(parse_7digitalid(file.path)), file.path, str(file.size))
         for file in listed.files
