@@ -203,6 +203,10 @@ def write_missing(
         must_see=tuple(must_see),
     )
     shards = [layout.Shard(**shard) for shard in planned["shards"]]
+    damaged = layout.delete_damaged(args.output, work, shards)
+    if damaged:
+        more = f" and {len(damaged) - 1} other shards" if len(damaged) > 1 else ""
+        print(f"{damaged[0].name}{more}: damaged, written again", file=sys.stderr)
     missing = [shard for shard in shards if layout.read_side(args.output, work, shard) is None]
     if len(missing) < len(shards):
         done = len(shards) - len(missing)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_pipelines.dataset import layout
-from beam_pipelines.dataset.layout import OWNER, PLAN, WORK
-from beam_pipelines.runtime import storage
+from beam_pipelines.dataset.layout import OWNER, PLAN, TRANSFORM, WORK
+from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.locks import lock
 from schemas.common.errors import UsageError
 from schemas.manifest import MANIFEST, Dataset, parse_manifest
+
+_PIECES = ("rejects-", "dealt-", "plan-")  # what the planning leaves to write and finish
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +66,17 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
     with lock(output):
         # Under the lock, for --overwrite deletes: a running build keeps its files.
         state = _inspect(output, plan_id, overwrite)
+        layout.delete_attempts(output)
         if isinstance(state, Dataset):
+            storage.delete(storage.join(output, WORK))  # of a run that was killed at its very end
             yield state
             return
         try:
             yield _open(output, plan_id)
         except UsageError:
-            storage.delete(storage.join(output, WORK))
+            work = storage.join(output, WORK)
+            if not layout.has_sides(work):  # finished shards outlive whatever a user can put right
+                storage.delete(work)
             if made and not os.listdir(output):
                 os.rmdir(output)
             raise
@@ -78,7 +84,16 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
 
 def keep_plan(work: str, plan: Mapping[str, Any]) -> None:
     """Write the finished plan; from now on the planning is not done again."""
-    storage.write_bytes(storage.join(work, PLAN), json.dumps(plan).encode())
+    names = [
+        n for n in storage.list_names(work) if n.startswith(_PIECES) and n.endswith(".parquet")
+    ]
+    names += [f"{TRANSFORM}/{name}" for name in plan["transform"]]
+    files = dict(zip(names, _checksums(work, names), strict=True))
+    sealed.write_json(storage.join(work, PLAN), {**plan, "files": files})
+
+
+def _checksums(work: str, names: Sequence[str]) -> list[str | None]:
+    return storage.sha256_of_each([storage.join(work, *name.split("/")) for name in names])
 
 
 def keep_folder(local: str, destination: str) -> list[str]:
@@ -109,18 +124,29 @@ def _inspect(output: str, plan_id: str, overwrite: bool) -> Dataset | None:
                 "--overwrite to replace it"
             )
         layout.delete_data_set(output)
-    owner = storage.join(output, WORK, OWNER)
-    if storage.exists(owner):
-        if json.loads(storage.read_bytes(owner))["plan_id"] != plan_id:
-            if not overwrite:
-                raise UsageError(
-                    f"--output: {output} holds an unfinished data set of other inputs or "
-                    "options; choose another directory, or --overwrite to replace it"
-                )
-            layout.delete_data_set(output)
-    elif not overwrite and storage.list_names(output):
-        raise UsageError(f"--output: {output} is not empty and holds no data set; nothing done")
+    _inspect_work(output, plan_id, overwrite)
     return None
+
+
+def _inspect_work(output: str, plan_id: str, overwrite: bool) -> None:
+    """Leave an unfinished data set if it is this plan's; delete, or refuse, another."""
+    work = storage.join(output, WORK)
+    owners = (sealed.read_json(storage.join(work, name)) for name in (OWNER, PLAN))
+    owner = next((found["plan_id"] for found in owners if found), None)
+    if owner == plan_id:
+        return
+    if owner is not None and not overwrite:
+        raise UsageError(
+            f"--output: {output} holds an unfinished data set of other inputs or options; choose "
+            "another directory, or --overwrite to replace it"
+        )
+    if owner is None and not storage.exists(storage.join(work, OWNER)):
+        if not overwrite and not layout.is_unused(output):
+            raise UsageError(f"--output: {output} is not empty and holds no data set; nothing done")
+        return
+    if owner is None:
+        print(f"{work} is damaged: the work is done again", file=sys.stderr)
+    layout.delete_data_set(output)
 
 
 def _read_manifest(output: str, overwrite: bool) -> Dataset | None:
@@ -147,6 +173,13 @@ def _is_whole(dataset: Dataset) -> bool:
 def _open(output: str, plan_id: str) -> Claim:
     work = storage.join(output, WORK)
     storage.make_folder(work)
-    storage.write_bytes(storage.join(work, OWNER), json.dumps({"plan_id": plan_id}).encode())
-    found = storage.join(work, PLAN)
-    return Claim(work, json.loads(storage.read_bytes(found)) if storage.exists(found) else None)
+    sealed.write_json(storage.join(work, OWNER), {"plan_id": plan_id})
+    plan = sealed.read_json(storage.join(work, PLAN))
+    if plan is not None:
+        files = plan["files"]
+        if list(files.values()) != _checksums(work, list(files)):
+            plan = None
+    if plan is None and storage.exists(storage.join(work, PLAN)):
+        print(f"the plan in {work} is damaged: it is made again", file=sys.stderr)
+        storage.delete(storage.join(work, PLAN))
+    return Claim(work, plan)

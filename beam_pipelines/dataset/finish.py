@@ -125,6 +125,7 @@ def _moments(shards: Sequence[Shard], sides: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _copy_transform(names: Sequence[str], source: str, output: str) -> None:
+    storage.delete(storage.join(output, TRANSFORM))  # what a killed run left of it
     for name in names:
         target = storage.join(output, TRANSFORM, *name.split("/"))
         storage.make_folder(target.rsplit("/", 1)[0])

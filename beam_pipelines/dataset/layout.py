@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from beam_pipelines.runtime import storage
+from beam_pipelines.runtime import sealed, storage
 from schemas.common.errors import UsageError
 from schemas.common.files import sync_folder
 from schemas.manifest import MANIFEST, PARTS, SHARD
@@ -28,12 +28,46 @@ def side_path(work: str, key: str) -> str:
 
 def read_side(output: str, work: str, shard: Shard) -> dict[str, Any] | None:
     """The side table of a finished shard, or None where the shard is not finished."""
-    path = side_path(work, shard.key)
-    if not storage.exists(path):
+    side: dict[str, Any] | None = sealed.read_json(side_path(work, shard.key))
+    if side is None or storage.size(storage.join(output, shard.name)) != side["bytes"]:
         return None
-    side = json.loads(storage.read_bytes(path))
-    agrees = storage.size(storage.join(output, shard.name)) == side["bytes"]
-    return side if agrees else None
+    return side
+
+
+def delete_damaged(output: str, work: str, shards: Sequence[Shard]) -> list[Shard]:
+    """Shards that stand there as finished and are not: their side tables are deleted.
+
+    Every shard that has a side table is read, and its checksum compared.
+    """
+    names = set(storage.list_names(work))
+    begun = [s for s in shards if os.path.basename(side_path(work, s.key)) in names]
+    claimed = [_claimed(work, shard) for shard in begun]
+    found = storage.sha256_of_each([storage.join(output, shard.name) for shard in begun])
+    damaged = [
+        shard
+        for shard, claim, sha256 in zip(begun, claimed, found, strict=True)
+        if claim is None or claim != sha256
+    ]
+    for shard in damaged:
+        storage.delete(side_path(work, shard.key))
+    return damaged
+
+
+def _claimed(work: str, shard: Shard) -> str | None:
+    side = sealed.read_json(side_path(work, shard.key))
+    return None if side is None else str(side["sha256"])
+
+
+def has_sides(work: str) -> bool:
+    """Whether a work folder knows of finished shards."""
+    return any(name.startswith("side-") for name in storage.list_names(work))
+
+
+def is_unused(output: str) -> bool:
+    """Whether a directory is empty, but for a work folder that a build was killed in at once."""
+    work = storage.list_names(storage.join(output, WORK))
+    others = [name for name in storage.list_names(output) if name != WORK]
+    return not others and all(name.startswith(f"{OWNER}.") for name in work)
 
 
 def refuse_links(output: str) -> None:

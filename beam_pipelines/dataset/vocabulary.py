@@ -7,6 +7,8 @@ it); the workers get tag numbers.
 from __future__ import annotations
 
 import itertools
+import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,6 +24,7 @@ from schemas.common.command import import_tensorflow
 MAX_TAGS = 2000
 _ROWS_A_BATCH = 5000
 _TAGS, _COUNTS = "tags", "tag_counts"
+_FUNCTION = re.compile(r"(__inference_\w+?_)(\d+)\b")
 _SCHEMA = pa.schema([(_TAGS, pa.large_list(pa.large_binary()))])
 
 
@@ -70,12 +73,36 @@ def analyse(
         transform = dataset | "Analyse the tags" >> tft_beam.AnalyzeDataset(preprocessing_fn)
         _ = transform | "Save the transform" >> tft_beam.WriteTransformFn(folder)
         pipeline.run().wait_until_finish()
+    _leave_out_accidents(os.path.join(folder, tft.TFTransformOutput.TRANSFORM_FN_DIR))
     output = tft.TFTransformOutput(folder)
     counts = {}
     for line in output.vocabulary_by_name(_COUNTS):
         count, tag = line.split(b" ", 1)
         counts[tag.decode()] = int(count)
     return [(tag.decode(), counts[tag.decode()]) for tag in output.vocabulary_by_name(_TAGS)]
+
+
+def _leave_out_accidents(folder: str) -> None:
+    """Make a saved graph the same for the same tags.
+
+    TensorFlow numbers its functions by what the process has done before, names a table by the
+    temporary path of its file, and draws a random number for the fingerprint.
+    """
+    from google.protobuf import text_format
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    with open(os.path.join(folder, "saved_model.pb"), "rb") as stream:
+        text = text_format.MessageToString(SavedModel.FromString(stream.read()))
+    numbers = sorted({int(number) for _, number in _FUNCTION.findall(text)})
+    text = _FUNCTION.sub(lambda found: f"{found[1]}{numbers.index(int(found[2]))}", text)
+    text = re.sub(r'(_user_specified_name"\s+value \{\s+s: ")\d+"', r'\1"', text)
+    text = re.sub(r"(tf\.Tensor\(b\\')[^']*/", r"\1", text)
+    graph = text_format.Parse(text, SavedModel())
+    for part in graph.meta_graphs:
+        part.graph_def.library.function.sort(key=lambda function: function.signature.name)
+    with open(os.path.join(folder, "saved_model.pb"), "wb") as stream:
+        stream.write(graph.SerializeToString(deterministic=True))
+    os.remove(os.path.join(folder, "fingerprint.pb"))
 
 
 def _read_batches(piece: str) -> Iterator[pa.RecordBatch]:

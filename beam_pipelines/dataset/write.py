@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.dataset import layout, rules, sharding
 from beam_pipelines.dataset.layout import read_side, side_path
 from beam_pipelines.dataset.rules import Candidate
-from beam_pipelines.runtime import storage
+from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.preflight import check_sight
 from beam_pipelines.scanning.measure import measured_columns
 from schemas.audio_spec import LOG_MEL, AudioSpec
@@ -140,7 +139,7 @@ class WriteShard(beam.DoFn):
                 if record is not None:
                     side.count_bytes(record)
                     stream.write(record)
-        storage.write_bytes(side_path(settings.work, shard.key), side.to_json())
+        sealed.write_json(side_path(settings.work, shard.key), side.to_json())
         Metrics.counter("write", "shards").inc()
         Metrics.counter("write", "tracks").inc(len(side.tracks))
         Metrics.counter("write", "rejects").inc(len(side.rejects))
@@ -206,18 +205,16 @@ class _Side:
         self.bytes += len(record)
         self.digest.update(record)
 
-    def to_json(self) -> bytes:
-        return json.dumps(
-            {
-                "shard": self.shard,
-                "records": len(self.tracks),
-                "bytes": self.bytes,
-                "sha256": self.digest.hexdigest(),
-                "moments": self.moments.to_json(),
-                "tracks": self.tracks,
-                "rejects": [reject.row() for reject in self.rejects],
-            }
-        ).encode()
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "shard": self.shard,
+            "records": len(self.tracks),
+            "bytes": self.bytes,
+            "sha256": self.digest.hexdigest(),
+            "moments": self.moments.to_json(),
+            "tracks": self.tracks,
+            "rejects": [reject.row() for reject in self.rejects],
+        }
 
 
 def write_shards(

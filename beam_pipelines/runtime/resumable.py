@@ -7,13 +7,16 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from beam_pipelines.runtime import storage
+from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.locks import lock
+from schemas.common.cores import n_cores
 
-_PREFIX = "chunk-"
+_PREFIX, _SUFFIX = "chunk-", ".table"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,7 @@ def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Ch
     step = min(most, max(1, n_files // least))
     return [
         Chunk(
-            storage.join(work, f"{_PREFIX}{plan_id[:12]}-{start:08d}.parquet"),
+            storage.join(work, f"{_PREFIX}{plan_id[:12]}-{start:08d}{_SUFFIX}"),
             start,
             min(start + step, n_files),
         )
@@ -89,16 +92,27 @@ def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Ch
 
 
 def missing_chunks(chunks: Sequence[Chunk], work: str) -> list[Chunk]:
-    """Those that have no table yet."""
+    """Those that have no table yet; a damaged table is deleted, with a line that says so."""
     there = set(storage.list_names(work))
-    return [chunk for chunk in chunks if chunk.name not in there]
+    begun = [chunk for chunk in chunks if chunk.name in there]
+    with ThreadPoolExecutor(n_cores()) as pool:
+        whole = pool.map(lambda chunk: sealed.read_bytes(chunk.path) is not None, begun)
+        damaged = [chunk for chunk, is_whole in zip(begun, whole, strict=True) if not is_whole]
+    for chunk in damaged:
+        storage.delete(chunk.path)
+    if damaged:
+        print(
+            f"{work}: {n_files(damaged):,} files are done again, what was known of them is damaged",
+            file=sys.stderr,
+        )
+    return [chunk for chunk in chunks if chunk.name not in there or chunk in damaged]
 
 
 def has_others(chunks: Sequence[Chunk], work: str) -> bool:
     """Whether tables of other chunks lie there: of another listing or other options."""
     ours = {chunk.name for chunk in chunks}
     return any(
-        name.startswith(_PREFIX) and name.endswith(".parquet") and name not in ours
+        name.startswith(_PREFIX) and name.endswith(_SUFFIX) and name not in ours
         for name in storage.list_names(work)
     )
 

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from schemas.common import files
+from schemas.common.cores import n_cores
 from schemas.common.errors import UsageError
 
 _BLOCK = 1 << 20
@@ -48,7 +50,7 @@ def size(path: str) -> int | None:
 def make_folder(path: str) -> None:
     """Make a folder and those above it; file systems without folders do nothing."""
     if is_local(path):
-        os.makedirs(path, exist_ok=True)
+        files.make_folder(path)
 
 
 def open_read(path: str) -> io.BufferedIOBase:
@@ -188,6 +190,19 @@ def sha256(path: str) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of_each(paths: Sequence[str]) -> list[str | None]:
+    """SHA-256 of each file, side by side; None for one that cannot be read."""
+
+    def look(path: str) -> str | None:
+        try:
+            return sha256(path)
+        except (OSError, BeamIOError):
+            return None
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        return list(pool.map(look, paths))
 
 
 @contextlib.contextmanager

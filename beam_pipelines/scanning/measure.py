@@ -18,7 +18,7 @@ from beam_pipelines.audio.errors import AudioError
 from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.headers import Probe, check_label, probe
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
-from beam_pipelines.runtime import storage
+from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.preflight import check_sight
 from beam_pipelines.runtime.resumable import Chunk
 from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
@@ -135,7 +135,7 @@ class MeasureChunk(beam.DoFn):
             rows.append(found.row() if isinstance(found, Reject) else found)
             kind = "rejects" if isinstance(found, Reject) else "kept"
             Metrics.counter("scan", kind).inc()
-        storage.write_table(chunk.path, pa.Table.from_pylist(rows, _CHUNK))
+        sealed.write_table(chunk.path, pa.Table.from_pylist(rows, _CHUNK))
         yield chunk.path
 
 
@@ -159,7 +159,8 @@ def gather(chunks: Sequence[Chunk], n_listed: int) -> tuple[pa.Table, pa.Table]:
     RunError
         If they do not hold every listed file once.
     """
-    rows = pa.concat_tables([storage.read_table(chunk.path) for chunk in chunks])
+    tables_of_chunks = [sealed.read_table(chunk.path) for chunk in chunks]
+    rows = pa.concat_tables([table for table in tables_of_chunks if table is not None])
     n_paths = pc.count_distinct(rows["path"]).as_py()
     if not n_paths == len(rows) == n_listed:
         raise RunError(

@@ -52,6 +52,17 @@ def sync_folder(folder: str) -> None:
             os.close(handle)
 
 
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, so that their names outlive a power cut."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        os.makedirs(folder, exist_ok=True)  # another process may have made it
+        sync_folder(os.path.dirname(folder) or ".")
+
+
 def write_text(path: str, text: str) -> None:
     """Write a text as UTF-8, see :func:`replacing`."""
     with replacing(path) as stream:

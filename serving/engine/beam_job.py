@@ -25,7 +25,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from threadpoolctl import threadpool_limits
 
-from beam_pipelines.runtime import storage
+from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.preflight import check_sight, first_seen
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.resumable import (
@@ -40,7 +40,7 @@ from beam_pipelines.runtime.resumable import (
 )
 from beam_pipelines.runtime.runners import make_pipeline
 from schemas.common.cores import n_cores
-from schemas.common.errors import UsageError
+from schemas.common.errors import RunError, UsageError
 from schemas.saved_model import METADATA, WINDOWS, ModelInfo
 from serving.engine.batching import (
     Answer,
@@ -274,7 +274,7 @@ class CommitChunk(beam.DoFn):
             return
         del self.open[element.chunk]
         rows = [self._row(results[row]) for row in sorted(results)]
-        storage.write_table(element.chunk.path, pa.Table.from_pylist(rows, _CHUNK))
+        sealed.write_table(element.chunk.path, pa.Table.from_pylist(rows, _CHUNK))
         Metrics.counter("predict", "tagged").inc(sum(row["error"] is None for row in rows))
         Metrics.counter("predict", "failed").inc(sum(row["error"] is not None for row in rows))
         yield element.chunk.path
@@ -296,7 +296,10 @@ class CommitChunk(beam.DoFn):
 
 def read_piece(path: str) -> Iterator[Result]:
     """The results that a chunk's table holds."""
-    for row in storage.read_table(path).to_pylist():
+    table = sealed.read_table(path)
+    if table is None:
+        raise RunError(f"{path} was damaged while this ran: run it again")
+    for row in table.to_pylist():
         scores = np.array(row["scores"], np.float32)
         windows = np.array(row["windows"], np.float32).reshape(-1, max(1, len(scores)))
         starts, embedding = np.array(row["starts"]), np.array(row["embedding"], np.float32)

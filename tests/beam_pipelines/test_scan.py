@@ -179,15 +179,20 @@ def test_killed_scan_goes_on_and_gives_the_same_bytes(msd, scanned, tmp_path, ca
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while len(list(work.glob("chunk-*.parquet"))) < 10 and time.monotonic() < deadline:
+    while len(list(work.glob("chunk-*.table"))) < 10 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     n_files = len(list_audio(str(msd)).files)
-    done = len(list(work.glob("chunk-*.parquet")))  # of one file each
+    done = len(list(work.glob("chunk-*.table")))  # of one file each
     assert 10 <= done < n_files and not output.exists()
+    empty, half, *_ = sorted(work.glob("chunk-*.table"))
+    empty.write_bytes(b"")
+    half.write_bytes(half.read_bytes()[:-100])
+    done -= 2
     assert scan.main(arguments) == 0
     said = capsys.readouterr().err
+    assert f"{work}: 2 files are done again, what was known of them is damaged" in said
     assert f"{done} files are measured already" in said
     assert f"measure: files: {n_files - done} of {n_files - done}, " in said
     for path in (str(output), rejects_path(str(output))):

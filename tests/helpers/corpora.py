@@ -45,8 +45,7 @@ def contents(output: pathlib.Path) -> dict[str, str]:
     found = {
         str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(output.rglob("*"))
-        # the transform graph is TensorFlow's to write; its vocabulary stands in the manifest
-        if path.is_file() and path.name != "dataset.json" and "transform" not in path.parts
+        if path.is_file() and path.name != "dataset.json"
     }
     manifest = json.loads((output / "dataset.json").read_text())
     return found | {"data": json.dumps(manifest["data"], sort_keys=True)}

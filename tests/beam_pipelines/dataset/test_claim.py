@@ -79,6 +79,14 @@ def test_a_damaged_manifest_is_said_and_can_be_overwritten(output, tmp_path, tex
         assert files(tmp_path) == sorted([*MINE, "out/_work/build.json"])
 
 
+def test_finished_shards_outlive_an_error_of_the_user(tmp_path):
+    for n_files, name in ((0, "plan.json"), (2, "side-train-waveform-00000-of-00001.json")):
+        with pytest.raises(UsageError, match="no such disk"), claim(str(tmp_path), "id", False):
+            (tmp_path / "_work" / name).write_text("")
+            raise UsageError("no such disk")
+        assert len(files(tmp_path)) == n_files
+
+
 def test_a_manifest_of_something_else_is_left_alone(tmp_path):
     for name in ("dataset.json", "report.html", "transform/matrix.py"):
         path = tmp_path / "other" / name
