@@ -20,7 +20,6 @@ import soundfile
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.audio import filters
-from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
@@ -34,7 +33,7 @@ from beam_pipelines.runtime.resumable import (
     work_folder,
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
-from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio
+from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio, parse_7digitalid
 from beam_pipelines.scanning.measure import MeasureChunk, gather
 from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
 from schemas import tables
@@ -53,11 +52,9 @@ def main(argv: Sequence[str]) -> int:
     check_suffix(args.output, "--output")
     if storage.is_local(args.output) and os.path.isdir(args.output):
         raise UsageError(f"--output: {args.output} is a directory, not a file")
-    limits = filters.read_limits(args)
-    with Progress("list the audio files"):
-        listing = list_audio(args.audio_dir)
+    listing = _list_files(args)
     with work_folder(args.output) as work:
-        chunks = _measure(args.audio_dir, listing, limits, work, beam_options)
+        chunks = _measure(args, listing, work, beam_options)
         kept, rejects = gather(chunks, len(listing.files))
         write_scan(rejects_path(args.output), rejects)
         write_scan(args.output, kept)
@@ -71,13 +68,27 @@ def main(argv: Sequence[str]) -> int:
 def _build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m beam_pipelines.scan",
-        description="Measure every audio file of a 7digital tree: size, headers, what decodes, "
-        "silence. One row a kept file; the others, with their reasons, in a table beside it.",
+        description="Measure every audio file of a 7digital tree, a folder or a CSV file: size, "
+        "headers, what decodes, silence. One row a kept file; the others, with their reasons, in "
+        "a table beside it.",
         epilog="All of Beam's options are taken too: --runner (DirectRunner by default, on every "
         "core), --direct_num_workers, those of your runner. A killed scan is started again with "
         "the same command. Exit codes: 0 done, 1 failed, 2 wrong arguments or input.",
     )
-    parser.add_argument("--audio_dir", required=True, help="root of the 7digital audio")
+    parser.add_argument(
+        "--audio_dir", help="root of the audio; with --manifest by default the folder of the CSV"
+    )
+    parser.add_argument(
+        "--names",
+        choices=("7digital", "any"),
+        help="7digital rejects what is not named <7digital id>.clip.mp3; any with --manifest, "
+        "7digital without it",
+    )
+    parser.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="a CSV file of your own, as beam_pipelines.build takes it: its files alone",
+    )
     parser.add_argument(
         "--output",
         required=True,
@@ -88,12 +99,39 @@ def _build_parser() -> ArgumentParser:
     return parser
 
 
+def _list_files(args: argparse.Namespace) -> Listing:
+    """The files to measure; settles the options that depend on each other."""
+    if args.manifest:
+        # h5py and the like, which only a build and a table of one's own need
+        from beam_pipelines.sources.labelled import list_labelled, parse_labelled
+
+        args.names = args.names or "any"
+        args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
+        rows = parse_labelled(storage.read_text(args.manifest, "--manifest"), args.manifest)
+        with Progress("look for the audio files"):
+            return list_labelled(rows, args.audio_dir)
+    if not args.audio_dir:
+        raise UsageError("--audio_dir is missing (or --manifest, for the files of a CSV)")
+    args.names = args.names or "7digital"
+    with Progress("list the audio files"):
+        listing = list_audio(args.audio_dir)
+    of_7digital = any(parse_7digitalid(file.path) is not None for file in listing.files)
+    if args.names == "7digital" and not of_7digital:
+        raise UsageError(
+            f"none of the {len(listing.files):,} audio files under {args.audio_dir} is named "
+            "<7digital id>.clip.mp3: --names any takes files of any name"
+        )
+    return listing
+
+
 def _measure(
-    audio_dir: str, listing: Listing, limits: Limits, work: str, beam_options: PipelineOptions
+    args: argparse.Namespace, listing: Listing, work: str, beam_options: PipelineOptions
 ) -> list[Chunk]:
     """Measure the chunks that are not there yet; returns all."""
+    audio_dir, limits = args.audio_dir, filters.read_limits(args)
+    any_name = args.names == "any"
     listed = pa.table(list(zip(*listing.files, strict=True)), schema=_LISTED)
-    settings = [audio_dir, dataclasses.astuple(limits), soundfile.__libsndfile_version__]
+    settings = [audio_dir, dataclasses.astuple(limits), soundfile.__libsndfile_version__, any_name]
     plan_id = fingerprint(settings, *(column.to_pylist() for column in listed.columns))
     chunks = cut(len(listing.files), work, plan_id, most=100, least=64)
     missing = missing_chunks(chunks, work)
@@ -115,7 +153,7 @@ def _measure(
             | "Chunks of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
             | "Spread the chunks" >> beam.Reshuffle()
             | "Decode and measure"
-            >> beam.ParDo(MeasureChunk(audio_dir, listing_path, limits, must_see))
+            >> beam.ParDo(MeasureChunk(audio_dir, listing_path, limits, must_see, any_name))
         )
     return chunks
 

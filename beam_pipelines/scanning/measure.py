@@ -60,7 +60,9 @@ def measured_columns(
     return columns
 
 
-def measure_file(audio_dir: str, file: AudioFile, limits: Limits) -> dict[str, Any] | Reject:
+def measure_file(
+    audio_dir: str, file: AudioFile, limits: Limits, any_name: bool = False
+) -> dict[str, Any] | Reject:
     """Decode one listed file and judge it.
 
     What its name or its size rules out is not decoded.
@@ -73,6 +75,8 @@ def measure_file(audio_dir: str, file: AudioFile, limits: Limits) -> dict[str, A
         What the listing says of it.
     limits : Limits
         The audio filters.
+    any_name : bool
+        Whether a file need not be named by its 7digital id.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def measure_file(audio_dir: str, file: AudioFile, limits: Limits) -> dict[str, A
     def reject(reason: Reason, detail: str = "") -> Reject:
         return Reject(FILE, file.path, None, number, reason, detail)
 
-    if number is None:
+    if number is None and not any_name:
         return reject(Reason.BAD_NAME)
     if file.size and (reason := failed_filter(file.size, None, limits)):
         return reject(reason, failure_detail(reason, None, limits))
@@ -116,10 +120,15 @@ class MeasureChunk(beam.DoFn):
     """Measures the files of one chunk and commits its table."""
 
     def __init__(
-        self, audio_dir: str, listing_path: str, limits: Limits, must_see: Sequence[str] = ()
+        self,
+        audio_dir: str,
+        listing_path: str,
+        limits: Limits,
+        must_see: Sequence[str] = (),
+        any_name: bool = False,
     ) -> None:
         self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
-        self.must_see = must_see
+        self.must_see, self.any_name = must_see, any_name
 
     @functools.cached_property
     def listed(self) -> pa.Table:
@@ -131,7 +140,8 @@ class MeasureChunk(beam.DoFn):
         chunk = Chunk(*element)
         rows = []
         for values in self.listed.slice(chunk.start, chunk.stop - chunk.start).to_pylist():
-            found = measure_file(self.audio_dir, AudioFile(**values), self.limits)
+            file = AudioFile(**values)
+            found = measure_file(self.audio_dir, file, self.limits, self.any_name)
             rows.append(found.row() if isinstance(found, Reject) else found)
             kind = "rejects" if isinstance(found, Reject) else "kept"
             Metrics.counter("scan", kind).inc()

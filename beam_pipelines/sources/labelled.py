@@ -23,7 +23,9 @@ from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.million_song.summary_file import Song
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.scanning.judge import list_scan
 from beam_pipelines.scanning.listing import AudioFile, ListedFile, Listing
+from beam_pipelines.scanning.scan_table import read_scan
 from beam_pipelines.sources.source import REJECTS, Kind, Rows, pack, ranges
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS
@@ -234,6 +236,7 @@ class LabelledFiles:
     rows: Sequence[Labelled]
     listing: Listing
     scan: pa.Table | None = None
+    scan_file: str | None = None
     mismatches: Sequence[str] = ()
     duplicates: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -252,8 +255,9 @@ class LabelledFiles:
         return popularity(self.rows)
 
     def fingerprints(self) -> dict[str, Any]:
-        """The SHA-256 of the CSV file."""
-        return {"manifest": storage.sha256(self.manifest)}
+        """The SHA-256 of the CSV file, and of the scan where there is one."""
+        paths = {"manifest": self.manifest, "scan": self.scan_file}
+        return {name: storage.sha256(path) for name, path in paths.items() if path}
 
     def to_read(self, judged: pa.Table, clean: Mapping[int, str] | None) -> pa.Table:
         """See :func:`labelled_table`."""
@@ -284,21 +288,33 @@ def _add_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _settle(args: argparse.Namespace) -> None:
-    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "scan", "val_above")
+    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "val_above")
     for name in others:
         if getattr(args, name) is not None:
             raise UsageError(f"--{name} has no meaning with --manifest")
     if args.split not in ("artist", "track"):
         raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")
-    args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
+    if not (args.scan and args.dry_run):
+        args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
     args.tag_cleaning = args.tag_cleaning or "none"
 
 
 def _look(args: argparse.Namespace) -> LabelledFiles:
     rows = parse_labelled(storage.read_text(args.manifest, "--manifest"), args.manifest)
+    scan = read_scan(args.scan, "--scan") if args.scan else None
     with Progress("look for the audio files"):
-        listing = list_labelled(rows, args.audio_dir)
-    return LabelledFiles(args.manifest, rows, listing)
+        here = args.audio_dir
+        listing = list_labelled(rows, here) if here else _from_scan(rows, scan)
+    return LabelledFiles(args.manifest, rows, listing, scan, args.scan)
+
+
+def _from_scan(rows: Sequence[Labelled], scan: pa.Table) -> Listing:
+    """The files of the rows that a scan has measured."""
+    named = {row.path for row in rows}
+    files = [file for file in list_scan(scan).files if file.path in named]
+    if not files:
+        raise UsageError(f"--scan names none of the {len(rows)} files; its paths begin elsewhere")
+    return Listing(files, ignored={})
 
 
 KIND = Kind("manifest", _add_options, _settle, _look, ("manifest",))

@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines import build
+from beam_pipelines import build, scan
 from beam_pipelines.audio.filters import Limits
 from beam_pipelines.dataset import hashing
 from beam_pipelines.scanning.judge import judge_files
@@ -27,9 +27,9 @@ SMALL = ("--sample_rate", "8000", "--num_shards", "6", "--split_percent", "50,20
 ROCK, NO_FILE, SILENT = "a/rock, live.wav", "a/gone.wav", "a/silent.wav"
 
 
-def noise(path, seed):
+def noise(path, seed, samples=8000):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.1 * np.random.default_rng(seed).normal(size=8000), 8000, "PCM_16")
+    soundfile.write(path, 0.1 * np.random.default_rng(seed).normal(size=samples), 8000, "PCM_16")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def music(tmp_path_factory):
         path = f"b/{number % 5}/{number}.wav"
         noise(folder / path, number)
         lines.append([path, "pop" if number % 2 else "Hip-Hop ;pop", f"artist {number % 10}", "x"])
-    noise(folder / ROCK, 99)
+    noise(folder / ROCK, 99, samples=4000)
     soundfile.write(folder / SILENT, np.zeros(8000), 8000)
     (folder / "a" / "text.mp3").write_text("no music")
     (folder / "a" / "unnamed.wav").write_bytes(b"")
@@ -111,6 +111,41 @@ def test_the_same_bytes_with_one_and_two_workers(music, built, tmp_path):
     one = tmp_path / "one"
     assert build.main([*options, "--output", str(one), "--direct_num_workers", "1"]) == 0
     assert contents(one) == contents(built)
+
+
+def test_a_scan_of_ones_own_files_judges_them(music, tmp_path, capsys):
+    """By folder or by the CSV: equal rows; a build with it decodes in vain no more."""
+    table, by_csv = tmp_path / "any.parquet", tmp_path / "csv.parquet"
+    named = ["--audio_dir", str(music), "--names", "any"]
+    assert scan.main([*named, "--output", str(table)]) == 0
+    manifest = ["--manifest", str(music / "songs.csv")]
+    assert scan.main([*manifest, "--output", str(by_csv)]) == 0
+    kept = rows(table)
+    assert kept == rows(by_csv)
+    assert [row["path"] for row in kept] == sorted(
+        [ROCK, *(f"b/{number % 5}/{number}.wav" for number in range(40))]
+    )
+    assert {row["track_7digitalid"] for row in kept} == {None}
+    assert [kept[0][name] for name in ("duration", "mid_silence_length")] == [0.5, 0.0]
+    reasons = {row["path"]: row["reason"] for row in rows(tmp_path / "any.rejects.parquet")}
+    failed = {SILENT: "silent", "a/text.mp3": "undecodable", "a/unnamed.wav": "empty_file"}
+    assert reasons == failed
+    output = tmp_path / "out"
+    filters = ["--min_effective_length", "0.9", "--scan", str(table)]
+    options = [*manifest, *filters, *SMALL, "--output", str(output)]
+    capsys.readouterr()
+    assert build.main([*options, "--dry_run"]) == 0
+    dry = capsys.readouterr().out
+    assert "1 effective_length (files)" in dry and "5 no_audio (songs)" in dry
+    assert build.main(options) == 0
+    written = {row["path"] for row in rows(output / "tracks.parquet")}
+    assert written == {row["path"] for row in kept} - {ROCK}
+    # the silent file and the text are no row of the scan: they are looked at again
+    assert "write: clips: 42 of 42" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--names any takes files of any name"):
+        scan.main(["--audio_dir", str(music), "--output", str(tmp_path / "other.parquet")])
+    with pytest.raises(UsageError, match="--audio_dir is missing"):
+        scan.main(["--output", str(tmp_path / "other.parquet")])
 
 
 def test_a_split_of_ones_own_and_cleaned_tags(music, tmp_path):

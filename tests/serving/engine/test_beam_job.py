@@ -260,7 +260,7 @@ def test_every_broken_file_is_answered(models, fixtures_dir, tmp_path, capsys):
     assert (
         f"{n_failed} of {len(rows)} files could not be tagged: empty_file 2, undecodable 3" in err
     )
-    assert "ignored: 1 .json" in err
+    assert "ignored: 1 .txt" in err
     assert "2 of" in err  # the clip of 0.05 s and ours of 0.5 s
 
 
