@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -25,6 +25,7 @@ def train(
     initial: keras.Model | None = None,
     loop: str = "fit",
     resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
     """Train a model and write down every epoch in the job directory.
 
@@ -51,6 +52,12 @@ def train(
         ``model.fit`` or a gradient tape.
     resume : bool
         Go on from the state in `job_dir`, if there is one.
+    callbacks : sequence of keras.callbacks.Callback
+        Called by either loop as ``model.fit`` does it. At the end of an epoch their logs
+        have what ``epochs.csv`` has of it (``loss``, ``val_loss``, ``val_macro_pr_auc`` …)
+        and the epoch is written down already; ``model.stop_training`` ends the training,
+        in the middle of an epoch too. What a callback remembers is not in the state: after
+        a resume it begins anew.
 
     Returns
     -------
@@ -84,4 +91,5 @@ def train(
         initial=initial,
         loop=loop,
         resume=resume,
+        callbacks=callbacks,
     )

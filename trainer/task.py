@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from schemas.audio_spec import AUDIO_FORMATS
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
@@ -15,6 +16,7 @@ from schemas.manifest import Dataset, read_dataset
 from schemas.tag_choice import select_tags
 from trainer.job.directory import CONFIG, EXPORT, METRICS, clear_job, job_parts, lost_file
 from trainer.tagger.litert import export_lite
+from trainer.training.callbacks import KERAS_CALLBACKS, find_callback
 from trainer.training.fine_tune import (
     check_initial,
     inherited_licence,
@@ -22,6 +24,12 @@ from trainer.training.fine_tune import (
     read_initial,
     take_over,
 )
+
+if TYPE_CHECKING:  # --help does not wait for TensorFlow
+    import keras
+    import tensorflow as tf
+
+    from trainer.input.source import Source
 
 _WINDOWS_A_BATCH = 32  # of the validation tracks
 _TRACKS_FOR_RATES = 5000  # more would not change where the scores start
@@ -66,12 +74,26 @@ def parser() -> ArgumentParser:
         choices=AUDIO_FORMATS,
         help="as --set model.frontend; by default what the data set holds",
     )
+    _add_run_options(options)
+    return options
+
+
+def _add_run_options(options: ArgumentParser) -> None:
+    """How the training runs, whatever it learns."""
     options.add_argument(
         "--loop",
         choices=("fit", "custom"),
         default="fit",
         help="model.fit, or the gradient tape of trainer/training/custom_loop.py; the results are "
         "the same",
+    )
+    options.add_argument(
+        "--callback",
+        metavar="MODULE:NAME",
+        action="append",
+        default=[],
+        help="a Keras callback that sees every epoch's figures, or a class or function that gives "
+        f"one; several: say it again. Keras' own by their names: {', '.join(KERAS_CALLBACKS)}",
     )
     options.add_argument(
         "--gpus", metavar="0,1", help="train on these GPUs only; by default on all, or the CPU"
@@ -84,7 +106,6 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--overwrite", action="store_true", help="replace the job that JOB_DIR already holds"
     )
-    return options
 
 
 def main(argv: Sequence[str]) -> int:
@@ -105,7 +126,8 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"{options.dataset} has no training tracks")
     init_from = config.training.init_from
     _check_job_dir(options.job_dir, options.overwrite, options.resume, init_from)
-    run(config, dataset, options.job_dir, options.loop, options.gpus, options.resume)
+    callbacks = [find_callback(text) for text in options.callback]
+    run(config, dataset, options.job_dir, options.loop, options.gpus, options.resume, callbacks)
     return 0
 
 
@@ -147,6 +169,7 @@ def run(
     loop: str = "fit",
     gpus: str | None = None,
     resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train under a filled-in configuration and export the best epoch's model.
 
@@ -162,6 +185,8 @@ def run(
         See :func:`trainer.training.devices.make_strategy`.
     resume : bool
         Go on with the job where it was stopped, if there is one.
+    callbacks : sequence of keras.callbacks.Callback
+        See :func:`trainer.loop.train`.
 
     Raises
     ------
@@ -171,16 +196,11 @@ def run(
     RunError
         If a shard cannot be read or the training diverges.
     """
-    tf = import_tensorflow()
-    from trainer.input.batches import training_batches
-    from trainer.input.records import read_tags, shard_error
+    import_tensorflow()
     from trainer.input.source import part_source
-    from trainer.input.whole_tracks import whole_tracks
-    from trainer.tagger.clip_tagger import config_tagger
-    from trainer.tagger.saved_model import export_saved_model
     from trainer.training.assemble import fill_options, make_model
     from trainer.training.devices import make_strategy
-    from trainer.training.run import best_model, run_training
+    from trainer.training.run import best_model
 
     strategy = make_strategy(gpus)
     config = fill_options(config)
@@ -201,23 +221,48 @@ def run(
     else:
         if not resume:
             clear_job(job_dir)
-        try:
-            tracks = None if validation is None else whole_tracks(validation, _WINDOWS_A_BATCH)
-            _, tags = read_tags(source, _TRACKS_FOR_RATES)
-            model = run_training(
-                lambda step: training_batches(source, config, step),
-                tracks,
-                config,
-                strategy,
-                job_dir,
-                rates=tags.mean(axis=0),
-                initial=initial,
-                loop=loop,
-                resume=resume,
-            )
-        except tf.errors.OpError as error:
-            shards = [*source.shards, *dataset.shards("validation")]
-            raise shard_error(shards, error) from error
+        options = {"initial": initial, "loop": loop, "resume": resume, "callbacks": callbacks}
+        model = _train(config, source, validation, strategy, job_dir, options)
+    _export(model, config, job_dir)
+
+
+def _train(
+    config: Config,
+    source: Source,
+    validation: Source | None,
+    strategy: tf.distribute.Strategy,
+    job_dir: str,
+    options: dict[str, Any],
+) -> keras.Model:
+    """Train on sources; the best model. A shard that cannot be read is one line."""
+    tf = import_tensorflow()
+    from trainer.input.batches import training_batches
+    from trainer.input.records import read_tags, shard_error
+    from trainer.input.whole_tracks import whole_tracks
+    from trainer.training.run import run_training
+
+    try:
+        tracks = None if validation is None else whole_tracks(validation, _WINDOWS_A_BATCH)
+        _, tags = read_tags(source, _TRACKS_FOR_RATES)
+        return run_training(
+            lambda step: training_batches(source, config, step),
+            tracks,
+            config,
+            strategy,
+            job_dir,
+            rates=tags.mean(axis=0),
+            **options,
+        )
+    except tf.errors.OpError as error:
+        shards = source.shards + (validation.shards if validation else [])
+        raise shard_error(shards, error) from error
+
+
+def _export(model: keras.Model, config: Config, job_dir: str) -> None:
+    """Write a job's model as SavedModel and for LiteRT."""
+    from trainer.tagger.clip_tagger import config_tagger
+    from trainer.tagger.saved_model import export_saved_model
+
     tagger = config_tagger(model, config, inherited_licence(config.training.init_from))
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)

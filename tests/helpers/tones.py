@@ -28,7 +28,15 @@ OWN = ["name=own", "n_filters=null", "n_dense=null", "dropout=null"]
 
 
 def train_tones(
-    data, job_dir, *settings, loop="fit", resume=False, at=None, delay=0.0, initial=None
+    data,
+    job_dir,
+    *settings,
+    loop="fit",
+    resume=False,
+    at=None,
+    delay=0.0,
+    initial=None,
+    callbacks=(),
 ):
     """Train a tiny model; Ctrl-C is pressed when the batch of step `at` is made."""
     dataset = read_dataset(data)
@@ -54,7 +62,7 @@ def train_tones(
     rates = read_tags(source)[1].mean(axis=0)
     model = train(
         batches, tracks, config, make_strategy(), str(job_dir),
-        rates=rates, initial=initial, loop=loop, resume=resume,
+        rates=rates, initial=initial, loop=loop, resume=resume, callbacks=callbacks,
     )  # fmt: skip
     return curve(job_dir), [weight.numpy() for weight in model.weights]
 

@@ -67,7 +67,8 @@ def custom_loop(
     while not monitor.finished:
         monitor.begin_epoch()
         total = tf.constant(0.0)
-        while monitor.step < monitor.steps:
+        while not monitor.epoch_finished:
+            monitor.begin_steps()
             count = min(model.steps_per_execution, monitor.steps - monitor.step)
             if count == 1:
                 total += train_batch(monitor.clock.next(iterator))

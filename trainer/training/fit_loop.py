@@ -59,6 +59,9 @@ class _Reporter(keras.callbacks.Callback):
         self._done = 0
         self._monitor.begin_epoch()
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._monitor.begin_steps()
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         count = batch + 1 - self._done
         self._done = batch + 1

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from trainer.evaluation.validation import validate
 from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import Job, rank
 from trainer.job.state import load_state, save_state
+from trainer.training.callbacks import Hooks
 from trainer.training.input_clock import InputClock
 from trainer.training.schedules import plateau_rate
 
@@ -31,8 +32,8 @@ class Monitor:
     """Follows a training: a loop tells it of steps and epochs, it does all the rest.
 
     A loop runs until :attr:`finished`. It goes on after step :attr:`step` of the epoch
-    that follows :attr:`epoch` and calls :meth:`begin_epoch`, :meth:`end_steps` and
-    :meth:`end_epoch`.
+    that follows :attr:`epoch` and calls :meth:`begin_epoch`, :meth:`begin_steps`,
+    :meth:`end_steps` and :meth:`end_epoch`.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ class Monitor:
         Steps of an epoch and windows of a step.
     job : Job
         Where the epochs are written down.
+    callbacks : sequence of keras.callbacks.Callback
+        See :func:`trainer.loop.train`.
 
     Attributes
     ----------
@@ -63,11 +66,13 @@ class Monitor:
         steps: int,
         batch_size: int,
         job: Job,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
         self.steps, self.epochs = steps, training.epochs
         self.epoch = self.step = 0
         self._model, self._tracks, self._training = model, tracks, training
         self._batch_size, self._job, self.clock = batch_size, job, InputClock()
+        self._hooks = Hooks(callbacks, model, training.epochs, steps)
         self._carried: Any = 0.0  # the epoch's summed loss before begin_epoch: after a resume
         self._loss: Any = 0.0
         self._saved = self._shown = time.monotonic()
@@ -80,8 +85,13 @@ class Monitor:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done or validation has not improved for too long."""
-        return self.epoch >= self.epochs or self._is_stuck()
+        """Whether all epochs are done, a callback stopped it or validation got no better."""
+        return self.epoch >= self.epochs or self._is_stuck() or self._hooks.stopped
+
+    @property
+    def epoch_finished(self) -> bool:
+        """Whether the steps of the epoch are done, or a callback has stopped it."""
+        return self.step >= self.steps or self._hooks.stopped
 
     def _is_stuck(self) -> bool:
         patience = self._training.early_stopping
@@ -92,6 +102,11 @@ class Monitor:
         self._first, self._loss = self.step, self._carried
         self.clock.reset()
         self._started = time.monotonic()
+        self._hooks.begin_epoch(self.epoch)
+
+    def begin_steps(self) -> None:
+        """Tell that the next steps begin."""
+        self._hooks.begin_steps(self.step)
 
     def end_steps(self, count: int, loss: Any) -> None:
         """Tell of steps that are done.
@@ -106,6 +121,7 @@ class Monitor:
         """
         self.step += count
         self._loss = self._carried + loss
+        self._hooks.end_steps(self.step - 1, self._loss, self.step)
         if self._signal is not None:
             self._leave()
         now = time.monotonic()
@@ -135,11 +151,25 @@ class Monitor:
             )
         self.save()  # first: the job's files can be written again from it
         self._job.write(self._model)
+        self._hooks.end_epoch(self.epoch - 1, self._logs())
+        if self._hooks.any:
+            self.save()  # again: they may have changed the rate or the weights
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
         seconds = time.monotonic() - self._started
         print(f"{_clear()}epoch {self.epoch}/{self.epochs}  {shown}  {seconds:.0f} s", flush=True)
         if self._is_stuck() and self.epoch < self.epochs:
             print(f"not better since epoch {self._job.best_epoch}: stops early", flush=True)
+        elif self._hooks.stopped and self.epoch < self.epochs:
+            print("a callback has stopped the training", flush=True)
+
+    def end(self) -> None:
+        """Tell that the loop has ended."""
+        self._hooks.end(self._logs())
+
+    def _logs(self) -> dict[str, float]:
+        """The figures of the last epoch that exist, as Keras' callbacks get them."""
+        row = self._job.rows[-1] if self._job.rows else {}
+        return {name: v for name, v in row.items() if name != "epoch" and v is not None}
 
     def save(self) -> None:
         """Write the state of the training, from which :meth:`resume` goes on."""

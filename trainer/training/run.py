@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -33,6 +33,7 @@ def run_training(
     initial: keras.Model | None = None,
     loop: str = "fit",
     resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
     """Train a model and write down every epoch in the job directory.
 
@@ -43,7 +44,7 @@ def run_training(
         epochs; see :func:`trainer.input.batches.training_batches`.
     tracks : WholeTracks, optional
         The validation tracks, scored after every epoch.
-    config, strategy, job_dir, rates, initial, loop, resume
+    config, strategy, job_dir, rates, initial, loop, resume, callbacks
         As for :func:`trainer.loop.train`, where also the result and the errors stand.
     """
     training = config.training
@@ -57,7 +58,7 @@ def run_training(
             config, windows.shape[1], tags.shape[1], steps, replicas, rates, initial
         )
     job = Job(job_dir, config)
-    monitor = Monitor(model, tracks, training, steps, windows.shape[0], job)
+    monitor = Monitor(model, tracks, training, steps, windows.shape[0], job, callbacks)
     if resume and job.has_state:
         monitor.resume()
 
@@ -66,6 +67,7 @@ def run_training(
 
     with monitor.signals():
         LOOPS[loop](model, distributed, strategy, monitor)
+        monitor.end()
     job.finish()
     print(f"best epoch: {job.best_epoch}")
     return best_model(config, windows.shape[1], tags.shape[1], job_dir)
