@@ -28,7 +28,7 @@ from beam_pipelines.audio import filters
 from beam_pipelines.dataset import claim, join, layout, options, sharding, song_pieces, write
 from beam_pipelines.dataset.finish import finish, plan_rejects
 from beam_pipelines.dataset.inputs import Inputs, look
-from beam_pipelines.report.accounts import count_stages, format_counts
+from beam_pipelines.report.accounts import count_stages, format_counts, why_none
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
@@ -115,8 +115,7 @@ def make_plan(
         storage.join(work, name) for name in storage.list_names(work) if name.startswith("songs-")
     ]
     if not any(True for path in pieces for _ in song_pieces.read_songs(path)):
-        stages = count_stages(plan_rejects(work), inputs.n_files, inputs.n_songs)
-        raise UsageError("no track is left to write: " + _why_none(stages))
+        raise UsageError(f"no track is left to write: {why_none(plan_rejects(work))}")
     with Progress("plan: analyse the tags"), tempfile.TemporaryDirectory() as folder:
         tags = vocabulary.analyse(pieces, folder, args.top_tags)
         transform = claim.keep_folder(folder, storage.join(work, "transform"))
@@ -155,17 +154,6 @@ def _deal(
     ):
         sharding.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
     return shards, planned
-
-
-def _why_none(stages: Sequence[dict[str, Any]]) -> str:
-    reasons = {
-        reason: n
-        for stage in stages
-        for kind in ("file", "song")
-        for reason, n in stage["reasons"][kind].items()
-    }
-    worst = sorted(reasons.items(), key=lambda item: -item[1])[:4]
-    return ", ".join(f"{reason} {n}" for reason, n in worst)
 
 
 def _accounts(data: Mapping[str, Any]) -> str:

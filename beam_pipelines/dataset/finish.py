@@ -14,12 +14,12 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from beam_pipelines.dataset import layout
 from beam_pipelines.dataset.layout import TRANSFORM, Shard
-from beam_pipelines.report.accounts import check_accounts, count_stages
+from beam_pipelines.report.accounts import check_accounts, count_stages, why_none
 from beam_pipelines.report.page import render_report
 from beam_pipelines.runtime import storage
 from schemas import tables
 from schemas.audio_spec import AudioSpec
-from schemas.common.errors import RunError
+from schemas.common.errors import RunError, UsageError
 from schemas.example import AUDIO, TAGS, TID
 from schemas.manifest import MANIFEST, PARTS, audio_layout
 
@@ -200,10 +200,15 @@ def finish(
     ------
     RunError
         If a shard is missing or the accounts do not close.
+    UsageError
+        If not one track was written; then the directory holds nothing of the data set.
     """
     sides = read_sides(output, work, [Shard(**shard) for shard in plan["shards"]])
     tracks = all_tracks(sides)
     rejects = all_rejects(work, sides)
+    if not tracks.num_rows:
+        layout.delete_data_set(output)
+        raise UsageError(f"no track is left, nothing was written: {why_none(rejects)}")
     stages = count_stages(rejects, plan["n_files"], plan["n_songs"])
     check_accounts(stages, tracks.num_rows)
     data = _describe_data(plan, audio_format, spec, sides, count_tags(tracks), stages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,42 @@ def check_accounts(stages: Sequence[Mapping[str, Any]], written: int) -> None:
             f"the accounts do not close: {written} tracks written, but the rejects leave "
             f"{files} files and {songs} songs"
         )
+
+
+def why_none(rejects: pa.Table) -> str:
+    """Which reasons took most, and the suffixes of the files that they took.
+
+    Parameters
+    ----------
+    rejects : pa.Table
+        Columns of ``schemas.tables.REJECTS``.
+
+    Returns
+    -------
+    str
+        ``undecodable 12 (.wma 9, .mp3 3), no_audio 4``; the four largest reasons.
+    """
+    counts = {FILE: collections.Counter[str](), SONG: collections.Counter[str]()}
+    suffixes = collections.defaultdict[str, collections.Counter[str]](collections.Counter)
+    columns = (rejects[name].to_pylist() for name in ("kind", "reason", "path"))
+    for kind, reason, path in zip(*columns, strict=True):
+        counts[kind][reason] += 1
+        if kind == FILE:
+            suffixes[reason][os.path.splitext(path)[1].lower() or "no suffix"] += 1
+    worst = _most({**counts[SONG], **counts[FILE]}, 4)
+    return ", ".join(
+        f"{reason} {n:,}"
+        + (f" ({_listed(_most(suffixes[reason], 3))})" if suffixes[reason] else "")
+        for reason, n in worst
+    )
+
+
+def _most(counts: Mapping[str, int], n: int) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]
+
+
+def _listed(counts: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts)
 
 
 def format_counts(stages: Sequence[Mapping[str, Any]], listed: Mapping[str, int]) -> str:

@@ -136,7 +136,7 @@ def test_a_scan_of_ones_own_files_judges_them(music, tmp_path, capsys):
     capsys.readouterr()
     assert build.main([*options, "--dry_run"]) == 0
     dry = capsys.readouterr().out
-    assert "1 effective_length (files)" in dry and "5 no_audio (songs)" in dry
+    assert "planned: 20 train, 4 validation, 16 test" in dry and "5 no_audio (songs)" in dry
     assert build.main(options) == 0
     written = {row["path"] for row in rows(output / "tracks.parquet")}
     assert written == {row["path"] for row in kept} - {ROCK}
@@ -146,6 +146,24 @@ def test_a_scan_of_ones_own_files_judges_them(music, tmp_path, capsys):
         scan.main(["--audio_dir", str(music), "--output", str(tmp_path / "other.parquet")])
     with pytest.raises(UsageError, match="--audio_dir is missing"):
         scan.main(["--output", str(tmp_path / "other.parquet")])
+
+
+def test_a_build_that_writes_nothing_says_why_and_leaves_nothing(tmp_path):
+    names = ["a.wma", "b.WMA", "c.mp3", "d.flac"]
+    for name in names[:3]:
+        (tmp_path / name).write_text("no audio " * 99)
+    soundfile.write(tmp_path / "d.flac", np.zeros(8000), 8000)
+    table = tmp_path / "songs.csv"
+    table.write_text("path,tags\n" + "".join(f"{name},rock\n" for name in [*names, "gone.ogg"]))
+    options = ["--manifest", str(table), "--output", str(tmp_path / "out"), "--num_shards", "1"]
+    why = r"undecodable 3 \(.wma 2, .mp3 1\), no_audio 1, silent 1 \(.flac 1\)$"
+    with pytest.raises(UsageError, match=f"^no track is left, nothing was written: {why}"):
+        build.main(options)
+    assert not (tmp_path / "out").exists()
+    small = ["--min_file_size", "999999"]
+    with pytest.raises(UsageError, match=r"to write: too_small 4 \(.wma 2, .flac 1, .mp3 1\), no"):
+        build.main([*options, *small])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_split_of_ones_own_and_cleaned_tags(music, tmp_path):
