@@ -18,6 +18,7 @@ from schemas.common.errors import UsageError
 from schemas.manifest import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
+OPEN_SCHEDULES = ("constant", "plateau", "triangular")  # do not depend on the number of epochs
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 RANDOM, CENTRED = WINDOWS = ("random", "centred")
 FROZEN = ("front_end", "embedding")
@@ -106,7 +107,8 @@ class Training:
     )
     init_from: str | None = keys.key(
         None,
-        "start from the weights of this job, but for the output layer; --init_from sets it",
+        "start from the weights of this job, its output layer's too where the tags are the same; "
+        "--init_from sets it",
         "a directory of trainer.import_pretrained or trainer.task",
         lambda v: isinstance(v, str) and v != "",
         True,

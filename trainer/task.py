@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 from schemas.audio_spec import AUDIO_FORMATS
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
-from schemas.config import Config, describe, fill, read_config
+from schemas.config import OPEN_SCHEDULES, Config, describe, fill, read_config
 from schemas.manifest import Dataset, read_dataset
 from schemas.tag_choice import select_tags
-from trainer.job.directory import CONFIG, EXPORT, METRICS, clear_job, job_parts, lost_file
+from trainer.job.directory import (
+    CONFIG,
+    EXPORT,
+    check_same,
+    clear_job,
+    has_ended,
+    job_parts,
+    lost_file,
+)
 from trainer.tagger.litert import export_lite
 from trainer.training.callbacks import KERAS_CALLBACKS, find_callback
 from trainer.training.fine_tune import (
@@ -22,6 +29,7 @@ from trainer.training.fine_tune import (
     inherited_licence,
     initial_settings,
     read_initial,
+    same_outputs,
     take_over,
 )
 
@@ -66,7 +74,7 @@ def parser() -> ArgumentParser:
         "--init_from",
         metavar="DIR",
         help="start from the weights of a network of trainer.import_pretrained or of an earlier "
-        "job: its model and window, a new output layer for the data set's tags",
+        "job: its model and window, and its output layer if the tags are the same",
     )
     options.add_argument("--epochs", type=int, help="as --set model-training.epochs")
     options.add_argument(
@@ -101,7 +109,8 @@ def _add_run_options(options: ArgumentParser) -> None:
     options.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the job in JOB_DIR where it was stopped; a new one if there is none",
+        help="go on with the job in JOB_DIR where it was stopped; a new one if there is none. With "
+        f"more --epochs also one that has ended, if its schedule is {' or '.join(OPEN_SCHEDULES)}",
     )
     options.add_argument(
         "--overwrite", action="store_true", help="replace the job that JOB_DIR already holds"
@@ -148,18 +157,6 @@ def _check_job_dir(job_dir: str, overwrite: bool, resume: bool, init_from: str |
             f"{lost} is missing: --resume cannot go on without it, choose another directory or "
             "start again with --overwrite"
         )
-
-
-def _check_same(config: Config, job_dir: str) -> None:
-    """A job goes on only under the configuration that it began with."""
-    begun = read_config(os.path.join(job_dir, CONFIG)).to_json()
-    for section, values in config.to_json().items():
-        for key, value in values.items():
-            if begun[section][key] != value:
-                raise UsageError(
-                    f"{section}.{key} is {json.dumps(value)}: allowed with --resume is what the "
-                    f"job in {job_dir} began with, {json.dumps(begun[section][key])}"
-                )
 
 
 def run(
@@ -210,12 +207,15 @@ def run(
         validation = part_source(dataset, "validation", config)
     initial = read_initial(config)
     model = make_model(config, source.window, len(source.names))  # what does not fit is said here
+    outputs = same_outputs(config)
     if initial is not None:
-        take_over(model, initial)
+        take_over(model, initial, outputs)
+    if outputs is not None:
+        print(f"the tags are those of {config.training.init_from}: its output layer is kept")
     resume = resume and os.path.isfile(os.path.join(job_dir, CONFIG))
     if resume:
-        _check_same(config, job_dir)
-    if resume and os.path.isfile(os.path.join(job_dir, METRICS)):
+        check_same(config, job_dir)
+    if resume and has_ended(config, job_dir):
         print("the training has ended already")
         model = best_model(config, source.window, len(source.names), job_dir)
     else:

@@ -1,13 +1,14 @@
 """The job directory: what a training leaves behind.
 
 ``config.json`` (resolved), ``checkpoints/`` (the last epochs and the best, and the state of
-a training that has not ended), ``logs/`` (TensorBoard), ``epochs.csv``, ``metrics.json`` (the
-best and the last epoch, once the training has ended) and ``export/`` (the best epoch as a
-SavedModel, ``1/``, and for LiteRT).
+a training that has not ended or can be lengthened), ``logs/`` (TensorBoard), ``epochs.csv``,
+``metrics.json`` (the best and the last epoch, once the training has ended) and ``export/``
+(the best epoch as a SavedModel, ``1/``, and for LiteRT).
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.common.errors import UsageError
 from schemas.common.files import replacing, write_text
-from schemas.config import Config
+from schemas.config import OPEN_SCHEDULES, Config, read_config
 
 _SUFFIX = ".keras"
 
@@ -67,6 +68,53 @@ def lost_file(job_dir: str) -> str | None:
     return next((path for path in needed if not os.path.isfile(path)), None)
 
 
+def check_same(config: Config, job_dir: str) -> None:
+    """See that a job can go on under a configuration: the one it began with, or more epochs.
+
+    Raises
+    ------
+    UsageError
+        Naming the key that differs.
+    """
+    begun = read_config(os.path.join(job_dir, CONFIG)).to_json()
+    for section, values in config.to_json().items():
+        for key, value in values.items():
+            if begun[section][key] == value or _can_lengthen(config, job_dir, key):
+                continue
+            more = ""
+            if key == "epochs" and config.training.schedule in OPEN_SCHEDULES:
+                more = ", or more"
+            elif key == "epochs":
+                more = (
+                    f"; the schedule {config.training.schedule} ends with them, of those that can "
+                    f"go on there are {', '.join(OPEN_SCHEDULES)}"
+                )
+            raise UsageError(
+                f"{section}.{key} is {json.dumps(value)}: allowed with --resume is what the "
+                f"job in {job_dir} began with, {json.dumps(begun[section][key])}{more}"
+            )
+
+
+def _can_lengthen(config: Config, job_dir: str, key: str) -> bool:
+    begun = read_config(os.path.join(job_dir, CONFIG)).training
+    longer = key == "epochs" and config.training.epochs > begun.epochs
+    if not longer or config.training.schedule not in OPEN_SCHEDULES:
+        return False
+    if os.path.isfile(os.path.join(job_dir, METRICS)) and not os.path.isfile(state_file(job_dir)):
+        raise UsageError(
+            f"{job_dir} has ended and keeps no state: an earlier version wrote it, --init_from "
+            "starts another job from its weights"
+        )
+    return True
+
+
+def has_ended(config: Config, job_dir: str) -> bool:
+    """Whether a job is there whose epochs are all done."""
+    if not os.path.isfile(os.path.join(job_dir, METRICS)):
+        return False
+    return read_config(os.path.join(job_dir, CONFIG)).training.epochs == config.training.epochs
+
+
 def config_text(config: Config) -> str:
     """What ``config.json`` holds."""
     return json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
@@ -92,7 +140,10 @@ class Job:
     def __init__(self, job_dir: str, config: Config) -> None:
         self.job_dir = job_dir
         self.rows: list[dict[str, Any]] = []
+        self._keeps_state = config.training.schedule in OPEN_SCHEDULES
         os.makedirs(job_dir, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(job_dir, METRICS))  # of an end that is none: before the epochs
         write_text(os.path.join(job_dir, CONFIG), config_text(config))  # the mark of a job: first
         folder = os.path.join(job_dir, CHECKPOINTS)
         os.makedirs(folder, exist_ok=True)
@@ -150,10 +201,13 @@ class Job:
         self._writer.flush()
 
     def finish(self) -> None:
-        """Write down what the training has come to, ``metrics.json``; its state goes."""
+        """Write down what the training has come to, ``metrics.json``.
+
+        Its state goes, unless the schedule lets the training be lengthened.
+        """
         figures = {"best": self.rows[self.best_epoch - 1], "last": self.rows[-1]}
         write_text(os.path.join(self.job_dir, METRICS), json.dumps(figures, indent=2) + "\n")
-        if self.has_state:
+        if self.has_state and not self._keeps_state:
             os.remove(self.state)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from schemas.config import Config, read_config
 from schemas.saved_model import find_saved_model, read_model_info
+from schemas.tag_choice import select_tags
 from trainer.job.directory import BEST, CONFIG, checkpoint_file
 
 if TYPE_CHECKING:  # settings are checked before TensorFlow's long import
@@ -95,8 +97,36 @@ def read_initial(config: Config) -> keras.Model | None:
     return read_checkpoint(checkpoint_file(job_dir, BEST)) if job_dir else None
 
 
-def take_over(model: keras.Model, initial: keras.Model) -> None:
-    """Give a model the weights of another one, all but those of its output layer.
+def same_outputs(config: Config) -> list[int] | None:
+    """For each tag that is learnt the output of ``model-training.init_from`` that stands for it.
+
+    Returns
+    -------
+    list of int or None
+        None where it starts from no job, or the tags of that one are not the same.
+    """
+    job_dir = config.training.init_from
+    if job_dir is None:
+        return None
+    begun = read_config(os.path.join(job_dir, CONFIG))
+    theirs, _ = select_tags(begun.tags, begun.tfrecords.vocabulary)
+    ours, _ = select_tags(config.tags, config.tfrecords.vocabulary)
+    if sorted(ours) != sorted(theirs):
+        return None
+    return [theirs.index(name) for name in ours]
+
+
+def take_over(
+    model: keras.Model, initial: keras.Model, outputs: Sequence[int] | None = None
+) -> None:
+    """Give a model the weights of another one.
+
+    Parameters
+    ----------
+    model, initial : keras.Model
+    outputs : sequence of int, optional
+        The outputs of `initial` that those of `model` stand for; by default the output layer
+        stays as it is.
 
     Raises
     ------
@@ -104,10 +134,13 @@ def take_over(model: keras.Model, initial: keras.Model) -> None:
         If a layer is missing there or has another shape.
     """
     for layer in _weighted(model):
-        if layer.name == "scores":
+        if layer.name == "scores" and outputs is None:
             continue
         try:
-            layer.set_weights(initial.get_layer(layer.name).get_weights())
+            weights = initial.get_layer(layer.name).get_weights()
+            if layer.name == "scores":
+                weights = [weight[..., outputs] for weight in weights]
+            layer.set_weights(weights)
         except ValueError as error:
             raise UsageError(
                 f"the weights of --init_from do not fit the layer {layer.name}: {error}"

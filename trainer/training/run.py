@@ -15,7 +15,7 @@ from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import BEST, Job, checkpoint_file
 from trainer.training.assemble import make_model, make_optimizer, start_at_rates
 from trainer.training.custom_loop import custom_loop
-from trainer.training.fine_tune import take_over
+from trainer.training.fine_tune import same_outputs, take_over
 from trainer.training.fit_loop import fit_loop
 from trainer.training.monitor import Monitor
 
@@ -88,7 +88,7 @@ def _compiled_model(
     if rates is not None:
         start_at_rates(model, rates)
     if initial is not None:
-        take_over(model, initial)
+        take_over(model, initial, same_outputs(config))
     model.compile(
         make_optimizer(training, steps * training.epochs),
         "binary_crossentropy",

@@ -1,12 +1,15 @@
 """Trainings that start from another one's weights: what is taken over, frozen, gone on with."""
 
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import UsageError
+from schemas.manifest import MANIFEST
 from schemas.saved_model import find_saved_model, read_model_info
 from tests.helpers.datasets import tone_dataset
 from tests.helpers.models import build, randomise
@@ -74,6 +77,25 @@ def test_all_but_the_output_is_taken_over(name, frontend, front_end):
         "scores/kernel",
         "scores/bias",
     ]
+
+
+def test_the_output_layer_is_kept_where_the_tags_are_the_same(data, first, tmp_path, capsys):
+    """Of a training that hardly moves: it ends with what it began with, in its own order."""
+    dataset = json.loads(pathlib.Path(data, MANIFEST).read_text())
+    dataset["data"]["vocabulary"] = dataset["data"]["vocabulary"][::-1]
+    turned = tmp_path / "turned"
+    shutil.copytree(data, turned)
+    (turned / MANIFEST).write_text(json.dumps(dataset))
+    still = ("optimizer=sgd", "schedule=constant", "learning_rate=1e-7")
+    assert fine_tune(turned, tmp_path / "same", first, *still) == 0
+    assert f"the tags are those of {first}: its output layer is kept" in capsys.readouterr().out
+    for one, other in zip(*(best(job).get_layer("scores").get_weights()
+                            for job in (tmp_path / "same", first)), strict=True):  # fmt: skip
+        np.testing.assert_allclose(one, other[..., ::-1], atol=1e-5)
+    assert fine_tune(data, tmp_path / "two", first, *still, "top=2") == 0
+    assert "output layer is kept" not in capsys.readouterr().out
+    kernel = best(tmp_path / "two").get_layer("scores").get_weights()[0]
+    assert np.abs(kernel - best(first).get_layer("scores").get_weights()[0][:, :2]).max() > 0.01
 
 
 @pytest.mark.parametrize(("loop", "part"), [("fit", "front_end"), ("custom", "embedding")])
