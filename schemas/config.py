@@ -19,6 +19,14 @@ from schemas.manifest import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
 OPEN_SCHEDULES = ("constant", "plateau", "triangular")  # do not depend on the number of epochs
+# Keras' classes by the names that are given here, in any case.
+OPTIMIZERS = {
+    name.lower(): name
+    for name in (
+        *("Adadelta", "Adafactor", "Adagrad", "Adam", "Adamax", "AdamW", "Ftrl", "Lamb", "Lion"),
+        *("Muon", "Nadam", "RMSprop", "ScheduleFreeAdamW", "SGD"),
+    )
+}
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 RANDOM, CENTRED = WINDOWS = ("random", "centred")
 FROZEN = ("front_end", "embedding")
@@ -61,7 +69,14 @@ class Training:
     epochs: int = keys.whole(20, 1, "passes over the training tracks, one window each")
     batch_size: int = keys.whole(16, 1, "windows a step, over all replicas")
     window_seconds: float = keys.real(15.0, 0.1, 600, "length of a window in seconds")
-    optimizer: str = keys.text("adam", "any optimizer of Keras, by name")
+    optimizer: str | dict[str, Any] = keys.key(
+        "adam",
+        "an optimizer of Keras, or an object of its name and arguments as "
+        '{"name": "sgd", "momentum": 0.9, "use_ema": true}; averages of the weights are what is '
+        "validated and kept",
+        f"one of {', '.join(OPTIMIZERS)}, or an object with such a name",
+        lambda v: keys.is_name(v) or (isinstance(v, dict) and keys.is_name(v.get("name"))),
+    )
     learning_rate: float = keys.real(1e-3, 1e-7, 10, "the highest rate of the schedule")
     schedule: str = keys.choice("one-cycle", SCHEDULES, "how the rate moves over the steps")
     cycle_epochs: float = keys.real(4.0, 0.01, 10000, "triangular: epochs of one rise and fall")
@@ -110,7 +125,7 @@ class Training:
         "start from the weights of this job, its output layer's too where the tags are the same; "
         "--init_from sets it",
         "a directory of trainer.import_pretrained or trainer.task",
-        lambda v: isinstance(v, str) and v != "",
+        keys.is_name,
         True,
     )
     freeze: str | None = keys.choice(

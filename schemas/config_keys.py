@@ -56,7 +56,7 @@ def flag(default: bool | None, help: str, optional: bool = False) -> Any:
 
 def text(default: str, help: str) -> Any:
     """A name that only its user can check."""
-    return key(default, help, "a name", lambda v: isinstance(v, str) and v != "")
+    return key(default, help, "a name", is_name)
 
 
 def names(help: str) -> Any:
@@ -67,9 +67,12 @@ def names(help: str) -> Any:
 def tids(help: str) -> Any:
     """Track ids, as a list or in a file; null by default."""
     allowed = "a list of track ids, the path of a text or CSV file with one a line"
-    return key(
-        None, help, allowed, lambda v: are_names(v) or (isinstance(v, str) and v != ""), True
-    )
+    return key(None, help, allowed, lambda v: are_names(v) or is_name(v), True)
+
+
+def is_name(value: Any) -> bool:
+    """Whether a value is a text that is not empty."""
+    return isinstance(value, str) and value != ""
 
 
 def are_names(value: Any) -> bool:

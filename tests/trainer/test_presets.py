@@ -11,7 +11,7 @@ from schemas.common.errors import UsageError
 from schemas.config import Config, fill, read_config
 from schemas.manifest import Dataset
 from trainer.config import main, preset_file, preset_names
-from trainer.training.schedules import Triangular, learning_rate
+from trainer.descent.schedules import Triangular, learning_rate
 
 PAPER = AudioSpec(n_fft=512, hop_length=256, compression="log10")
 

@@ -1,19 +1,16 @@
-"""What a training is made of: the model, its start, the optimizer."""
+"""What a training is made of: the model and its start."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from schemas.common.errors import UsageError
-from schemas.config import Config, Training
+from schemas.config import Config
+from trainer.descent.optimizers import make_optimizer
 from trainer.models.registry import MODELS, build_model, model_options
 from trainer.training.fine_tune import freeze
-from trainer.training.schedules import learning_rate
 
 
 def fill_options(config: Config) -> Config:
@@ -22,7 +19,7 @@ def fill_options(config: Config) -> Config:
     Raises
     ------
     UsageError
-        If no model or no optimizer has the name.
+        If no model or no optimizer has the name, or it does not take its arguments.
     """
     options = {
         key: value
@@ -31,54 +28,6 @@ def fill_options(config: Config) -> Config:
     }
     make_optimizer(config.training, steps=1)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, **options))
-
-
-def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer of a training with its schedule.
-
-    Parameters
-    ----------
-    training : Training
-        ``optimizer`` is a name of Keras', in any case. Under 'mixed_float16' the losses
-        are scaled, so that small gradients do not vanish.
-    steps : int
-        Steps of all epochs.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that name.
-    """
-    optimizers = {
-        key.lower(): value
-        for key, value in vars(keras.optimizers).items()
-        if isinstance(value, type)
-        and issubclass(value, keras.optimizers.Optimizer)
-        and key not in ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
-    }
-    name = training.optimizer
-    if name.lower() not in optimizers:
-        raise UsageError(
-            f'model-training.optimizer is "{name}": allowed are {", ".join(sorted(optimizers))}'
-        )
-    optimizer = optimizers[name.lower()](learning_rate=learning_rate(training, steps))
-    if training.precision == "mixed_float16":
-        return LossScaling(optimizer)
-    return optimizer
-
-
-@keras.saving.register_keras_serializable("orpheus")
-class LossScaling(keras.optimizers.LossScaleOptimizer):
-    """Keras' own takes a step if the gradients of the first replica are finite.
-
-    Those of another may have overflowed and would end in every weight: all are asked.
-    """
-
-    def check_finite(self, grads: Any) -> Any:
-        finite = super().check_finite(grads)
-        replica = tf.distribute.get_replica_context()
-        failed = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
-        return tf.equal(failed, 0)
 
 
 def make_model(

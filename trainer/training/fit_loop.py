@@ -34,6 +34,9 @@ def fit_loop(
         model.make_train_function()
         step = model.train_function
         model.train_function = lambda iterator: step([monitor.clock.next(iterator)])
+    # At the end of each call it would put the averages of the weights, where an optimizer keeps
+    # some, in their place for good.
+    model.optimizer.finalize_variable_values = lambda variables: None
     with strategy.scope():
         while not monitor.finished:
             # What a resume has left of an epoch takes a call of its own: it is shorter.

@@ -16,13 +16,14 @@ import keras
 from schemas.common.bars import bar
 from schemas.common.errors import RunError
 from schemas.config import Training
+from trainer.descent.optimizers import averaged
+from trainer.descent.schedules import plateau_rate
 from trainer.evaluation.validation import validate
 from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import Job, rank
 from trainer.job.state import load_state, save_state
 from trainer.training.callbacks import Hooks
 from trainer.training.input_clock import InputClock
-from trainer.training.schedules import plateau_rate
 
 _SECONDS_A_LINE = 60.0  # of progress, where no terminal shows it all the time
 _SECONDS_A_BAR = 0.5
@@ -136,9 +137,11 @@ class Monitor:
         spent = max(time.monotonic() - self._started, 1e-9)
         waited = self.clock.seconds
         optimizer = self._model.optimizer
+        with averaged(self._model):
+            figures = validate(self._model, self._tracks)
         values = {
             "loss": loss,
-            **validate(self._model, self._tracks),
+            **figures,
             "learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
             "examples_per_second": (self.step - self._first) * self._batch_size / spent,
             "input_wait": None if waited is None else waited / spent,
@@ -150,7 +153,7 @@ class Monitor:
                 self._training, [rank(row) for row in self._job.rows]
             )
         self.save()  # first: the job's files can be written again from it
-        self._job.write(self._model)
+        self._write()
         self._hooks.end_epoch(self.epoch - 1, self._logs())
         if self._hooks.any:
             self.save()  # again: they may have changed the rate or the weights
@@ -161,6 +164,11 @@ class Monitor:
             print(f"not better since epoch {self._job.best_epoch}: stops early", flush=True)
         elif self._hooks.stopped and self.epoch < self.epochs:
             print("a callback has stopped the training", flush=True)
+
+    def _write(self) -> None:
+        """Write the epoch down, with the weights that were validated."""
+        with averaged(self._model):
+            self._job.write(self._model)
 
     def end(self) -> None:
         """Tell that the loop has ended."""
@@ -196,7 +204,7 @@ class Monitor:
         self._carried = progress["loss"]
         self._job.rows = progress["rows"]
         if self.epoch and not self.step:
-            self._job.write(self._model)  # what the end of the epoch may have left undone
+            self._write()  # what the end of the epoch may have left undone
         where = f"after step {self.step} of {self.steps} of epoch {self.epoch + 1}"
         print(f"goes on {where if self.step else f'after epoch {self.epoch}'}", flush=True)
         if self.step == self.steps:  # no step is left: for model.fit that were all of them

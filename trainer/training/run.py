@@ -11,9 +11,10 @@ import tensorflow as tf
 from schemas.common.errors import UsageError
 from schemas.config import Config
 from schemas.tag_choice import select_tags
+from trainer.descent.optimizers import make_optimizer
 from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import BEST, Job, checkpoint_file
-from trainer.training.assemble import make_model, make_optimizer, start_at_rates
+from trainer.training.assemble import make_model, start_at_rates
 from trainer.training.custom_loop import custom_loop
 from trainer.training.fine_tune import same_outputs, take_over
 from trainer.training.fit_loop import fit_loop

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from schemas.config import Config, read_config
+from trainer.descent.schedules import learning_rate
 from trainer.evaluation.validation import validate
 from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import Job, checkpoint_file, clear_job, job_parts
 from trainer.training.assemble import start_at_rates
-from trainer.training.schedules import learning_rate
 
 
 def a_model():
