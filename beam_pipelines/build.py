@@ -13,6 +13,7 @@ This page is the pipeline's table of contents:
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import os
 import platform
@@ -119,13 +120,19 @@ def make_plan(
     with Progress("plan: analyse the tags"), tempfile.TemporaryDirectory() as folder:
         tags = vocabulary.analyse(pieces, folder, args.top_tags)
         transform = claim.keep_folder(folder, storage.join(work, "transform"))
+    if not tags:
+        raise UsageError("no tag is left: not one track has a tag")
     if len(tags) > vocabulary.MAX_TAGS:
         raise UsageError(
             f"{len(tags)} tags are more than {vocabulary.MAX_TAGS}: choose with --top_tags"
         )
     numbers = {tag: number for number, (tag, _) in enumerate(tags)}
-    shards, planned = _deal(args, pieces, numbers, work, beam_options)
+    shards, counts = _deal(args, pieces, numbers, work, beam_options)
+    for warning in sharding.class_advice(counts, list(numbers)):
+        print(f"warning: {warning}", file=sys.stderr)
+    planned = {part: counts[part] for part in PARTS}
     found = inputs.describe() | {
+        "untagged": sum(counts[part, None] for part in PARTS),
         "shards": sharding.describe(shards),
         "vocabulary": tags,
         "transform": transform,
@@ -141,10 +148,12 @@ def _deal(
     numbers: Mapping[str, int],
     work: str,
     beam_options: PipelineOptions,
-) -> tuple[list[layout.Shard], dict[str, int]]:
-    """Write the rows of each shard; gives the shards and the songs planned for each part."""
-    counts = sharding.count_parts(pieces, numbers, args.keep_untagged)
-    planned = {part: sum(counter[part] for counter in counts) for part in PARTS}
+) -> tuple[list[layout.Shard], collections.Counter]:
+    """Write the rows of each shard; gives the shards and the sum of the songs' counts."""
+    keep = args.untagged == "keep"
+    counts = sharding.count_parts(pieces, numbers, keep)
+    total = sum(counts, collections.Counter())
+    planned = {part: total[part] for part in PARTS}
     shards = sharding.shard_names(args.audio_format, planned, args.num_shards)
     for warning in sharding.shard_advice(planned, args.num_shards, n_cores()):
         print(f"warning: {warning}", file=sys.stderr)
@@ -152,13 +161,19 @@ def _deal(
         Progress("plan: deal to shards"),
         make_pipeline(beam_options, "deal", args.output) as pipeline,
     ):
-        sharding.deal_songs(pipeline, pieces, counts, shards, numbers, args.keep_untagged, work)
-    return shards, planned
+        sharding.deal_songs(pipeline, pieces, counts, shards, numbers, keep, work)
+    return shards, total
 
 
 def _accounts(data: Mapping[str, Any]) -> str:
     counts = format_counts(data["stages"], data["listed"])
-    return "\n".join(filter(None, [counts, ignored_line(data["ignored"])]))
+    lines = [counts, ignored_line(data["ignored"])]
+    if data["untagged"]:
+        lines.append(
+            f"planned without a tag: {data['untagged']:,} tracks, negatives of every tag "
+            "(--untagged drop leaves them out)"
+        )
+    return "\n".join(filter(None, lines))
 
 
 def print_plan(planned: dict[str, Any], work: str) -> None:
@@ -166,7 +181,7 @@ def print_plan(planned: dict[str, Any], work: str) -> None:
     rejects = plan_rejects(work)
     stages = count_stages(rejects, planned["n_files"], planned["n_songs"], upto=Stage.SPLIT)
     listed = {"files": planned["n_files"], "songs": planned["n_songs"]}
-    print(_accounts({"stages": stages, "listed": listed, "ignored": planned["ignored"]}))
+    print(_accounts(planned | {"stages": stages, "listed": listed}))
     songs = ", ".join(f"{n} {part}" for part, n in planned["planned"].items())
     n_shards, n_tags = len(planned["shards"]), len(planned["vocabulary"])
     print(f"planned: {songs} songs in {n_shards} shards, {n_tags} tags; nothing was written")

@@ -103,13 +103,15 @@ def _list_files(args: argparse.Namespace) -> Listing:
     """The files to measure; settles the options that depend on each other."""
     if args.manifest:
         # h5py and the like, which only a build and a table of one's own need
-        from beam_pipelines.sources.labelled import list_labelled, parse_labelled
+        from beam_pipelines.sources.finding import find_each, under
+        from beam_pipelines.sources.labels import read_labels
 
         args.names = args.names or "any"
         args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
-        rows = parse_labelled(storage.read_text(args.manifest, "--manifest"), args.manifest)
+        paths = [row.path for row in read_labels(args.manifest)]
         with Progress("look for the audio files"):
-            return list_labelled(rows, args.audio_dir)
+            files = find_each(paths, under(args.audio_dir), f"under --audio_dir {args.audio_dir}")
+        return Listing(sorted(files.values()), ignored={})
     if not args.audio_dir:
         raise UsageError("--audio_dir is missing (or --manifest, for the files of a CSV)")
     args.names = args.names or "7digital"

@@ -152,7 +152,16 @@ def _describe_data(
 ) -> dict[str, Any]:
     """The manifest's part that the same inputs make the same."""
     shards = [Shard(**shard) for shard in plan["shards"]]
-    given = ("plan_id", "split", "ignored", "ignored_names", "fingerprints", "options")
+    given = (
+        "plan_id",
+        "split",
+        "ignored",
+        "untagged",
+        "spellings",
+        "ignored_names",
+        "fingerprints",
+        "options",
+    )
     return {
         "version": VERSION,
         **{name: plan[name] for name in given},

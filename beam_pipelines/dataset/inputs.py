@@ -25,7 +25,7 @@ from beam_pipelines.scanning.judge import judge_files
 from beam_pipelines.scanning.listing import Listing
 from beam_pipelines.sources.kinds import KINDS, chosen_kind
 from beam_pipelines.sources.source import ROWS_A_RANGE, Source
-from beam_pipelines.tags.cleaning import clean_table, ignored_lines, raw_to_clean
+from beam_pipelines.tags.cleaning import TagTable, clean_table, ignored_lines, raw_to_clean
 from beam_pipelines.tags.lists import TagLists, default_tag_lists, read_tag_lists
 
 # Libraries whose version can change a byte of the output.
@@ -54,6 +54,8 @@ class Inputs:
         Raw tag number to clean tag; None takes tags as they are.
     ignored_names : mapping
         Names of the tag lists that had no effect, by reason.
+    spellings : mapping
+        Tag to its spellings with their tracks, where there are several.
     options, fingerprints : dict
         What shapes the contents: options, and the inputs' sizes and hashes.
     plan_id : str
@@ -63,6 +65,7 @@ class Inputs:
     source: Source
     raw_to_clean: Mapping[int, str] | None
     ignored_names: Mapping[str, tuple[str, ...]]
+    spellings: Mapping[str, Mapping[str, int]]
     options: dict[str, Any]
     fingerprints: dict[str, Any]
     plan_id: str
@@ -85,6 +88,7 @@ class Inputs:
             "n_songs": self.n_songs,
             "ignored": dict(sorted(self.source.listing.ignored.items())),
             "ignored_names": dict(self.ignored_names),
+            "spellings": self.spellings,
             "split": {"by": self.options["split"], "percent": self.options["split_percent"]},
             "options": self.options,
             "fingerprints": self.fingerprints,
@@ -103,7 +107,7 @@ class Inputs:
             raw_to_clean=self.raw_to_clean,
             split_by=self.options["split"],
             split_percent=args.split_percent,
-            rules=Rules(args.keep_untagged, self.source.split is not None),
+            rules=Rules(args.untagged == "keep", self.source.split is not None),
         )
 
 
@@ -117,10 +121,13 @@ def look(args: argparse.Namespace) -> Inputs:
     """
     lists = _tag_lists(args)
     source = chosen_kind(args).look(args)
-    mapping, ignored = _clean(source.popularity(), lists, args) if lists else (None, {})
+    table = _clean(source.popularity(), lists, args) if lists else None
+    mapping = None if table is None else raw_to_clean(table)
+    ignored = {} if table is None else table.ignored
     unshaping = _UNSHAPING | {name for kind in KINDS for name in kind.places}
     shaping = {name: value for name, value in vars(args).items() if name not in unshaping}
-    shaping["split"] = "file" if source.split is not None else args.split
+    by_file = "official" if args.split == "official" else "file"
+    shaping["split"] = args.split if source.split is None else by_file
     fingerprints = {
         "audio": _names_and_sizes(source.listing),
         "tag_lists": None if lists is None else fingerprint(dataclasses.asdict(lists)),
@@ -130,22 +137,36 @@ def look(args: argparse.Namespace) -> Inputs:
     versions["libsndfile"] = soundfile.__libsndfile_version__
     plan_id = fingerprint([shaping, fingerprints, versions])
     fingerprints["versions"] = versions
-    return Inputs(source, mapping, ignored, shaping, fingerprints, plan_id)
+    spellings = _spellings(source, table)
+    return Inputs(source, mapping, ignored, spellings, shaping, fingerprints, plan_id)
 
 
-def _clean(
-    tags: Sequence[RawTag], lists: TagLists, args: argparse.Namespace
-) -> tuple[dict[int, str], Mapping[str, tuple[str, ...]]]:
-    """Number of a raw tag to its clean tag, and the names of the lists that had no effect."""
+def _clean(tags: Sequence[RawTag], lists: TagLists, args: argparse.Namespace) -> TagTable:
     table = clean_table(tags, lists, args.tag_threshold, args.tag_pool_threshold)
     for line in ignored_lines(table) if args.tag_lists else ():
         print(f"warning: --tag_lists: {line}", file=sys.stderr)
-    return raw_to_clean(table), table.ignored
+    return table
+
+
+def _spellings(source: Source, table: TagTable | None) -> dict[str, dict[str, int]]:
+    """What the source and the cleaning made one tag, by the spellings of the inputs."""
+    written = source.spellings
+    if table is None or written is None:
+        return {tag: dict(spellings) for tag, spellings in (written or {}).items()}
+    found = {
+        row.tag: dict(
+            each for raw in row.raw for each in written.get(raw.tag, {raw.tag: raw.count}).items()
+        )
+        for row in table.rows
+    }
+    return {tag: spellings for tag, spellings in found.items() if len(spellings) > 1}
 
 
 def _tag_lists(args: argparse.Namespace) -> TagLists | None:
     if args.tag_cleaning == "none":
         return None
+    if args.tag_cleaning == "merge":
+        return TagLists()
     return read_tag_lists(args.tag_lists) if args.tag_lists else default_tag_lists()
 
 

@@ -38,7 +38,7 @@ class JoinInputs:
         Its rows.
     raw_to_clean : mapping or None
         Raw tag number to clean tag; None takes the tags as they are.
-    split_by : {'artist', 'track', 'file'}
+    split_by : {'artist', 'track', 'file', 'official'}
         The unit that is not torn apart.
     split_percent : tuple of float
         Shares of train, validation and test.
@@ -105,7 +105,7 @@ class Split(beam.DoFn):
         song, copies = element
         if self.artists is None:
             self.artists = union_find(links)
-        if self.split_by == "file":
+        if self.split_by in ("file", "official"):
             part = copies[0][-1]
         else:
             artist = Candidate(*copies[0]).artist_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from beam_pipelines.audio.filters import add_filters
-from beam_pipelines.sources.kinds import KINDS, chosen_kind
+from beam_pipelines.sources import kinds
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
 from schemas.common.arguments import percent, positive_int
 from schemas.common.command import ArgumentParser
@@ -16,8 +16,8 @@ def build_parser() -> ArgumentParser:
     """The parser of the build's own options; Beam's are parsed after it."""
     parser = ArgumentParser(
         prog="python -m beam_pipelines.build",
-        description="Clean and join the Million Song Dataset, or take audio and tags of your own "
-        "(--manifest), and write a sharded data set.",
+        description="Clean and join the Million Song Dataset, or take another data set or music of "
+        "your own (--source), and write a sharded data set.",
         epilog="All of Beam's options are taken too: --runner (DirectRunner by default, on every "
         "core), --direct_num_workers, those of your runner. Exit codes: 0 done (rejects are no "
         "failure), 1 failed, 2 wrong arguments or input.",
@@ -33,16 +33,15 @@ def build_parser() -> ArgumentParser:
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--audio_dir",
-        help="root of the 7digital audio; with --manifest what its paths are relative to, by "
-        "default its own folder",
+        help="root of the audio; with --manifest what its paths are relative to, by default its "
+        "own folder",
     )
     group.add_argument(
         "--scan",
         help="table of beam_pipelines.scan: files whose size and time of change it still has are "
         "judged by it and not decoded in vain; with --dry_run it stands in for --audio_dir too",
     )
-    for kind in KINDS:
-        kind.add_options(group)
+    kinds.add_options(group)
     group.add_argument("--output", required=True, help="directory of the data set")
     group.add_argument(
         "--overwrite",
@@ -82,9 +81,9 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--split",
-        default="artist",
-        help="artist (no artist in two parts), track, or a CSV file with the columns track_id "
-        "and split (train, validation, test); a split in --manifest wins",
+        help="official (the published one, the default where there is one), artist (no artist in "
+        "two parts, the default elsewhere), track, or a CSV file with the columns track_id and "
+        "split (train, validation, test); a split in --manifest wins",
     )
     group.add_argument(
         "--split_percent",
@@ -97,19 +96,27 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
 def _add_tags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--tag_cleaning",
-        choices=("lists", "none"),
-        help="merge spellings into the tags of curated lists, or take the tags as they are; "
-        "lists if not said otherwise, none with --manifest",
+        choices=("lists", "merge", "none"),
+        help="lists merges spellings into the tags of curated lists, merge into any frequent tag, "
+        "none takes the tags as they are; lists for msd, merge for file-tags, else none",
     )
     group.add_argument("--tag_lists", help="directory of tag lists (default: the project's own)")
     group.add_argument(
-        "--tag_threshold", type=positive_int, default=2000, help="tracks that a genre must have"
+        "--tag_threshold",
+        type=positive_int,
+        help="tracks that a genre must have: 2000, with --tag_cleaning merge 10",
     )
     group.add_argument(
         "--tag_pool_threshold",
         type=positive_int,
-        default=10,
-        help="tracks that a spelling must have to be merged into a tag",
+        help="tracks that a spelling must have to be merged into a tag: 10, with --tag_cleaning "
+        "merge 1",
+    )
+    group.add_argument(
+        "--spellings",
+        choices=("merge", "keep"),
+        help="merge makes one tag of those that differ in case, spaces or Unicode's two forms "
+        "alone, under the most frequent spelling; merge, but for msd",
     )
     group.add_argument(
         "--val_above",
@@ -120,7 +127,17 @@ def _add_tags(group: argparse._ArgumentGroup) -> None:
         "--top_tags", type=positive_int, help="keep the most frequent tags only; all by default"
     )
     group.add_argument(
-        "--keep_untagged", action="store_true", help="write tracks without a tag too"
+        "--untagged",
+        choices=("keep", "drop"),
+        help="what a track without a tag is: keep writes it, a negative of every tag, drop rejects "
+        "it as unknown; drop for msd, fma, folders and file-tags, else keep",
+    )
+    group.add_argument(
+        "--keep_untagged",
+        action="store_const",
+        const="keep",
+        dest="untagged",
+        help="--untagged keep",
     )
 
 
@@ -143,12 +160,15 @@ def check_together(args: argparse.Namespace) -> None:
     UsageError
         Naming them.
     """
-    chosen_kind(args).settle(args)
+    kinds.settle(args)
+    few = args.tag_cleaning == "merge"
+    args.tag_threshold = args.tag_threshold or (10 if few else 2000)
+    args.tag_pool_threshold = args.tag_pool_threshold or (1 if few else 10)
     if args.tag_pool_threshold > args.tag_threshold:
         raise UsageError(
             f"--tag_pool_threshold {args.tag_pool_threshold} is over --tag_threshold "
             f"{args.tag_threshold}: a tag would not be in its own pool"
         )
-    if args.tag_cleaning == "none" and args.tag_lists:
-        raise UsageError("--tag_lists has no meaning with --tag_cleaning none")
+    if args.tag_cleaning != "lists" and args.tag_lists:
+        raise UsageError(f"--tag_lists has no meaning with --tag_cleaning {args.tag_cleaning}")
     audio_spec(args)

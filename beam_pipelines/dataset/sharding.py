@@ -34,7 +34,10 @@ def tag_lists(piece: str) -> Iterator[list[str]]:
 def count_parts(
     pieces: Sequence[str], numbers: Mapping[str, int], keep_untagged: bool
 ) -> list[collections.Counter]:
-    """Songs that stay, by part, for each piece."""
+    """Songs that stay, by part, for each piece; and by (part, tag number) those that have a tag.
+
+    Of a song with several copies the first one counts. Songs without a tag are (part, None).
+    """
     counts = []
     for path in pieces:
         counter: collections.Counter = collections.Counter()
@@ -42,8 +45,34 @@ def count_parts(
             kept, _ = encode_tags(copies, numbers, keep_untagged)
             if kept:
                 counter[kept[0].split] += 1
+                counter.update((kept[0].split, number) for number in kept[0].tags or [None])
         counts.append(counter)
     return counts
+
+
+def class_advice(counts: Mapping[Any, int], tags: Sequence[str], n_named: int = 5) -> list[str]:
+    """Warnings about parts from which nothing can be learnt or measured.
+
+    Parameters
+    ----------
+    counts : mapping
+        The sum of :func:`count_parts`.
+    tags : sequence of str
+        By number.
+    n_named : int
+        Tags that a warning names.
+    """
+    advice = []
+    for part in PARTS:
+        n = counts.get(part, 0)
+        everywhere = [tag for k, tag in enumerate(tags) if counts.get((part, k), 0) == n]
+        nowhere = [tag for k, tag in enumerate(tags) if not counts.get((part, k), 0)]
+        if n and tags and len(everywhere) + len(nowhere) == len(tags):
+            advice.append(f"in {part} every tag is on all or none of the {n} tracks: no ROC-AUC")
+        elif part == "train" and n and everywhere:
+            named = ", ".join(everywhere[:n_named]) + ", ..." * (len(everywhere) > n_named)
+            advice.append(f"in {part} every track has {named}: there is no negative to learn from")
+    return advice
 
 
 def shard_names(audio_format: str, planned: Mapping[str, int], num_shards: int) -> list[Shard]:

@@ -160,8 +160,8 @@ def _stages(data: Mapping[str, Any]) -> list[Safe]:
 def _parts(data: Mapping[str, Any], tracks: pa.Table) -> list[Safe]:
     of_part, total, shared = figures.part_counts(tracks, data["parts"])
     by, shares = data["split"]["by"], zip(PARTS, data["split"]["percent"], strict=True)
-    text = "Split by the user's file. "
-    if by != "file":
+    text = "The published split. " if by == "official" else "Split by the user's file. "
+    if by not in ("file", "official"):
         asked = ", ".join(f"{share:g}\u00a0% {part}" for part, share in shares)
         text = f"Split by {by}; asked for {asked} of the {by}s. "
     who = {0: "No artist has", 1: "1 artist has"}.get(shared, f"{shared:,} artists have")

@@ -1,18 +1,13 @@
-"""Audio files and tags of one's own: a CSV file in place of the Million Song Dataset's files."""
+"""Rows of a file and its tags: what every source but the Million Song Dataset gives the join."""
 
 from __future__ import annotations
 
 import argparse
 import collections
-import csv
 import dataclasses
 import hashlib
-import io
-import os
-import posixpath
-import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -23,142 +18,55 @@ from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.million_song.summary_file import Song
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
-from beam_pipelines.scanning.judge import list_scan
-from beam_pipelines.scanning.listing import AudioFile, ListedFile, Listing
+from beam_pipelines.scanning.listing import ListedFile, Listing
 from beam_pipelines.scanning.scan_table import read_scan
-from beam_pipelines.sources.source import REJECTS, Kind, Rows, pack, ranges
+from beam_pipelines.sources import finding
+from beam_pipelines.sources.source import REJECTS, Rows, pack, ranges
+from beam_pipelines.sources.spelling import merge_spellings, merged_line
 from schemas.common.errors import UsageError
-from schemas.manifest import PARTS
 from schemas.rejects import SONG, Reason, Reject
+from schemas.split_file import parse_split
 
 _TAGS = "tags"
-_BETWEEN_TAGS = re.compile(r"[;|]")
-_NEEDED = ("path", "tags")
+_AS_THEY_ARE = ("track_id", "title", "release", "year", "path")
+_SONG = ("track_id", "artist_id", "artist_name", "title", "release", "path")
 
 
 class Labelled(NamedTuple):
-    """A row of the CSV file.
+    """A track as an annotation describes it.
 
     Attributes
     ----------
     path : str
-        As it is written, without what a path can do without ('./', '//').
+        Of its file under the audio root, with '/'.
     tags : tuple of str
-        In its order, each once.
+        In the annotation's order, each once.
     artist : str
-        Empty if it is not known.
+        What must not be torn apart by a split; empty if it is not known.
     part : str
-        train, validation or test; empty if the file has no column split.
+        train, validation or test; empty where the annotation names no part.
+    number : str
+        The annotation's own id; empty where it has none.
+    artist_name, title, release : str
+        Empty if they are not known.
+    year : int
+        0 if it is not known.
     """
 
     path: str
     tags: tuple[str, ...]
     artist: str = ""
     part: str = ""
+    number: str = ""
+    artist_name: str = ""
+    title: str = ""
+    release: str = ""
+    year: int = 0
 
     @property
     def track_id(self) -> str:
-        """Like one of the Million Song Dataset, made of the MD5 of the path."""
-        return "TR" + hashlib.md5(self.path.encode()).hexdigest()[:16].upper()
-
-
-def parse_labelled(text: str, name: str) -> list[Labelled]:
-    """Read a CSV file with the columns path, tags and, if one wants, artist and split.
-
-    Parameters
-    ----------
-    text : str
-        Its content. Tags stand in one field, with ``;`` or ``|`` between them; other
-        columns are passed over.
-    name : str
-        What errors call it.
-
-    Raises
-    ------
-    UsageError
-        Naming the line: a missing column, a line of another length, a path that is
-        empty or there twice, an unknown part.
-    """
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-    try:
-        missing = set(_NEEDED) - set(reader.fieldnames or ())
-        if missing:
-            raise UsageError(
-                f"{name} has no column {' or '.join(sorted(missing))}: needed is a header line "
-                "path,tags and commas between the fields"
-            )
-        rows, lines = [], dict[str, int]()
-        for fields in reader:
-            row = _parse_row(fields, f"{name}, line {reader.line_num}")
-            first = lines.setdefault(row.path, reader.line_num)
-            if first != reader.line_num:
-                raise UsageError(
-                    f"{name}, line {reader.line_num}: {row.path} is in line {first} already"
-                )
-            rows.append(row)
-    except csv.Error as error:
-        raise UsageError(f"{name}, line {reader.line_num}: {error}") from error
-    if not rows:
-        raise UsageError(f"{name} names no file")
-    return rows
-
-
-def _parse_row(fields: Mapping, where: str) -> Labelled:
-    if None in fields or None in fields.values():
-        many = "more" if None in fields else "fewer"
-        raise UsageError(
-            f"{where} has {many} fields than the header; a path or tag with a comma needs quotes"
-        )
-    path = fields["path"].strip()
-    if not path or "\0" in path:
-        raise UsageError(f"{where}: path is {path!r}")
-    part = fields.get("split", "").strip()
-    if "split" in fields and part not in PARTS:
-        raise UsageError(f"{where}: split is {part!r}; allowed are {', '.join(PARTS)}")
-    tags = (" ".join(tag.split()) for tag in _BETWEEN_TAGS.split(fields["tags"]))
-    return Labelled(
-        posixpath.normpath(path),
-        tuple(dict.fromkeys(tag for tag in tags if tag)),
-        fields.get("artist", "").strip(),
-        part,
-    )
-
-
-def list_labelled(rows: Sequence[Labelled], root: str) -> Listing:
-    """The files of the rows that are there, sorted by path.
-
-    Parameters
-    ----------
-    rows : sequence of Labelled
-    root : str
-        What their paths are relative to.
-
-    Raises
-    ------
-    UsageError
-        If none is there.
-    """
-    files = [file for row in rows if (file := _find(root, row.path))]
-    if not files:
-        raise UsageError(
-            f"none of the {len(rows)} files is there: {storage.join(root, rows[0].path)} is not; "
-            "--audio_dir says where the paths begin"
-        )
-    return Listing(sorted(files), ignored={})
-
-
-def _find(root: str, path: str) -> AudioFile | None:
-    full = storage.join(root, path)
-    if not storage.is_local(full):
-        size = storage.size(full)
-        return None if size is None else AudioFile(path, size, 0.0)
-    try:
-        status = os.stat(full)
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return AudioFile(path, status.st_size, status.st_mtime)
+        """The annotation's own, or like one of the Million Song Dataset, of the path's MD5."""
+        return self.number or "TR" + hashlib.md5(self.path.encode()).hexdigest()[:16].upper()
 
 
 def popularity(rows: Sequence[Labelled]) -> list[RawTag]:
@@ -170,6 +78,8 @@ def popularity(rows: Sequence[Labelled]) -> list[RawTag]:
 
 def labelled_table(
     rows: Sequence[Labelled],
+    paths: Mapping[str, str],
+    faults: Mapping[str, tuple[Reason, str]],
     judged: pa.Table,
     tags: Sequence[RawTag],
     raw_to_clean: Mapping[int, str] | None,
@@ -179,6 +89,10 @@ def labelled_table(
     Parameters
     ----------
     rows : sequence of Labelled
+    paths : mapping
+        Path of a row to that of its file; one without a file is left out.
+    faults : mapping
+        Path of a row to what is known to be wrong with its file.
     judged : pa.Table
         The fields of ``ListedFile`` of the files that are there.
     tags : sequence of RawTag
@@ -190,19 +104,31 @@ def labelled_table(
     if raw_to_clean is not None:
         clean = {t.tag: raw_to_clean[t.number] for t in tags if t.number in raw_to_clean}
     files = {file["path"]: file for file in judged.to_pylist()}
+
+    def file_of(row: Labelled) -> dict[str, Any] | None:
+        file = files.get(paths.get(row.path, ""))
+        if file is None or row.path not in faults:
+            return file
+        reason, detail = faults[row.path]
+        return {**file, "reason": reason.value, "detail": detail}
+
     columns = [
         {
-            "track_id": row.track_id,
-            "artist": row.artist,
+            **{
+                name: getattr(row, name)
+                for name in ("track_id", "title", "release", "year", "path")
+            },
+            "artist_id": row.artist,
+            "artist_name": row.artist_name or row.artist,
             "tags": sorted({clean[tag] for tag in row.tags if tag in clean}),
-            "path": row.path,
-            "file": files.get(row.path),
+            "file": file_of(row),
         }
         for row in rows
     ]
     schema = pa.schema(
         [
-            *((name, pa.string()) for name in ("track_id", "artist", "path")),
+            *((name, pa.string()) for name in _SONG),
+            ("year", pa.int32()),
             ("tags", pa.list_(pa.string())),
             ("file", pa.struct(judged.schema)),
         ]
@@ -218,50 +144,63 @@ class _ReadLabelled(beam.DoFn):
 
     def process(self, rows: tuple[int, int]) -> Iterator[Any]:
         for row in storage.read_rows(self.path, *rows).to_pylist():
-            track_id, artist = row["track_id"], row["artist"]
+            track_id = row["track_id"]
             if row["file"] is None:
                 reject = Reject(SONG, row["path"], track_id, None, Reason.NO_AUDIO)
                 yield pvalue.TaggedOutput(REJECTS, pack(reject))
                 continue
-            song = Song(track_id, 0, "", artist, artist, "", "", 0)
+            about = (row[name] for name in ("artist_id", "artist_name", "title", "release", "year"))
+            song = Song(track_id, 0, "", *about)
             yield track_id, (tuple(song), tuple(ListedFile(**row["file"])))
             yield pvalue.TaggedOutput(_TAGS, (track_id, row["tags"]))
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledFiles:
-    """A CSV file of one's own and the files that it names; see ``Source``."""
+    """Annotated tracks and their files; see ``Source``.
 
-    manifest: str
+    Attributes
+    ----------
+    rows : sequence of Labelled
+    listing : Listing
+        The files that are there.
+    paths : mapping
+        Path of a row to that of its file.
+    inputs : mapping
+        What tells the annotation from others, as JSON values.
+    faults : mapping
+        Path of a row to what is known to be wrong with its file.
+    spellings : mapping
+        Tag to how the rows wrote it, each with its count, where they differ.
+    """
+
     rows: Sequence[Labelled]
     listing: Listing
+    paths: Mapping[str, str]
+    inputs: Mapping[str, Any]
+    split: Mapping[str, str] | None = None
     scan: pa.Table | None = None
-    scan_file: str | None = None
+    faults: Mapping[str, tuple[Reason, str]] = dataclasses.field(default_factory=dict)
+    spellings: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
     mismatches: Sequence[str] = ()
     duplicates: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def n_songs(self) -> int:
-        """Rows of the CSV file."""
+        """Rows of the annotation."""
         return len(self.rows)
-
-    @property
-    def split(self) -> Mapping[str, str] | None:
-        """The column split, if there is one."""
-        return {row.track_id: row.part for row in self.rows} if self.rows[0].part else None
 
     def popularity(self) -> Sequence[RawTag]:
         """See :func:`popularity`."""
         return popularity(self.rows)
 
     def fingerprints(self) -> dict[str, Any]:
-        """The SHA-256 of the CSV file, and of the scan where there is one."""
-        paths = {"manifest": self.manifest, "scan": self.scan_file}
-        return {name: storage.sha256(path) for name, path in paths.items() if path}
+        """What tells the annotation, and a scan, from others."""
+        return dict(self.inputs)
 
     def to_read(self, judged: pa.Table, clean: Mapping[int, str] | None) -> pa.Table:
         """See :func:`labelled_table`."""
-        return labelled_table(self.rows, judged, self.popularity(), clean)
+        return labelled_table(self.rows, self.paths, self.faults, judged, self.popularity(), clean)
 
     def read(
         self, pipeline: beam.Pipeline, table: str, n_rows: int, clean: Mapping[int, str] | None
@@ -277,44 +216,94 @@ class LabelledFiles:
         return Rows(found.pairs, found[_TAGS], (found[REJECTS],))
 
 
-def _add_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--manifest",
-        metavar="FILE",
-        help="a CSV file of your own with the columns path and tags (; or | between them) and, if "
-        "you like, artist and split (train, validation, test), in place of all files of the "
-        "Million Song Dataset",
-    )
+def label_files(
+    args: argparse.Namespace,
+    rows: Sequence[Labelled],
+    inputs: Mapping[str, Any],
+    listing: Listing | None = None,
+    other_name: Callable[[str], str] | None = None,
+    faults: Mapping[str, tuple[Reason, str]] | None = None,
+) -> LabelledFiles:
+    """Put annotated tracks and their files together, as the options say.
 
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The build's options: audio_dir, scan, split, spellings.
+    rows : sequence of Labelled
+    inputs : mapping
+        What tells the annotation from others.
+    listing : Listing, optional
+        The files, where they make the rows; by default those of the rows are looked for.
+    other_name : callable, optional
+        A second name that a path's file may have.
+    faults : mapping, optional
+        Path of a row to what is known to be wrong with its file; EMPTY_FILE holds for one
+        that is empty indeed.
 
-def _settle(args: argparse.Namespace) -> None:
-    others = ("msd_summary", "lastfm_db", "mismatches", "duplicates", "val_above")
-    for name in others:
-        if getattr(args, name) is not None:
-            raise UsageError(f"--{name} has no meaning with --manifest")
-    if args.split not in ("artist", "track"):
-        raise UsageError(f"--split {args.split}: the parts are --manifest's own column split")
-    if not (args.scan and args.dry_run):
-        args.audio_dir = args.audio_dir or os.path.dirname(args.manifest) or "."
-    args.tag_cleaning = args.tag_cleaning or "none"
-
-
-def _look(args: argparse.Namespace) -> LabelledFiles:
-    rows = parse_labelled(storage.read_text(args.manifest, "--manifest"), args.manifest)
+    Raises
+    ------
+    UsageError
+        If no file is there, or the scan or the split file cannot be used.
+    """
     scan = read_scan(args.scan, "--scan") if args.scan else None
-    with Progress("look for the audio files"):
-        here = args.audio_dir
-        listing = list_labelled(rows, here) if here else _from_scan(rows, scan)
-    return LabelledFiles(args.manifest, rows, listing, scan, args.scan)
+    prints = {**inputs, **({"scan": storage.sha256(args.scan)} if args.scan else {})}
+    if listing is None:
+        paths = [row.path for row in rows]
+        if args.audio_dir or scan is None:
+            find, where = finding.under(args.audio_dir), f"under --audio_dir {args.audio_dir}"
+        else:
+            find, where = finding.measured(scan), f"in --scan {args.scan}"
+        with Progress("look for the audio files"):
+            files = finding.find_each(paths, find, where, other_name)
+        listing = Listing(sorted(files.values()), ignored={})
+        names = {path: file.path for path, file in files.items()}
+        say_found(len(rows), len(files))
+    else:
+        names = {file.path: file.path for file in listing.files}
+    spellings: Mapping[str, Mapping[str, int]] = {}
+    if args.spellings == "merge":
+        merged, spellings = merge_spellings([row.tags for row in rows])
+        rows = [row._replace(tags=tags) for row, tags in zip(rows, merged, strict=True)]
+        if spellings:
+            print(merged_line(spellings), file=sys.stderr)
+    split, more = _parts(args, rows)
+    sizes = {file.path: file.size for file in listing.files}
+    known = {
+        path: fault
+        for path, fault in (faults or {}).items()
+        if fault[0] is not Reason.EMPTY_FILE or sizes.get(names.get(path, "")) == 0
+    }
+    return LabelledFiles(rows, listing, names, {**prints, **more}, split, scan, known, spellings)
 
 
-def _from_scan(rows: Sequence[Labelled], scan: pa.Table) -> Listing:
-    """The files of the rows that a scan has measured."""
-    named = {row.path for row in rows}
-    files = [file for file in list_scan(scan).files if file.path in named]
-    if not files:
-        raise UsageError(f"--scan names none of the {len(rows)} files; its paths begin elsewhere")
-    return Listing(files, ignored={})
+def say_found(n_rows: int, n_files: int) -> None:
+    """Say how many of the tracks that an annotation lists have audio."""
+    print(f"{n_rows:,} tracks are listed, {n_files:,} have audio", file=sys.stderr)
 
 
-KIND = Kind("manifest", _add_options, _settle, _look, ("manifest",))
+def _parts(
+    args: argparse.Namespace, rows: Sequence[Labelled]
+) -> tuple[dict[str, str] | None, dict[str, Any]]:
+    """The part of each track where parts are named, and what tells the file that names them."""
+    if any(row.part for row in rows):
+        return {row.track_id: row.part for row in rows if row.part}, {}
+    if args.split in ("artist", "track"):
+        return None, {}
+    text = storage.read_text(args.split, "--split")
+    return parse_split(text, args.split), {"split_file": storage.sha256(args.split)}
+
+
+def settle_place(args: argparse.Namespace, default: str | None = None) -> None:
+    """See that there is audio, or a scan for a dry run.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    if args.scan and args.dry_run:
+        return
+    args.audio_dir = args.audio_dir or default
+    if not args.audio_dir:
+        raise UsageError("--audio_dir is missing (only --scan with --dry_run can do without)")

@@ -47,6 +47,11 @@ class MillionSong:
     duplicates: Mapping[str, str]
     split: Mapping[str, str] | None
 
+    @property
+    def spellings(self) -> None:
+        """What becomes of half a million spellings, ``clean_tags`` says."""
+        return None
+
     def popularity(self) -> Sequence[RawTag]:
         """The Last.fm tags with their tracks."""
         return self.raw_tags
@@ -89,8 +94,9 @@ def _add_options(group: argparse._ArgumentGroup) -> None:
 def _settle(args: argparse.Namespace) -> None:
     for name in ("msd_summary", "lastfm_db"):
         if not getattr(args, name):
-            raise UsageError(f"--{name} is missing (or --manifest, for audio and tags of your own)")
-    args.tag_cleaning = args.tag_cleaning or "lists"
+            raise UsageError(
+                f"--{name} is missing (or --source, for other data sets and music of your own)"
+            )
     if not args.audio_dir and not (args.scan and args.dry_run):
         raise UsageError("--audio_dir is missing (only --scan with --dry_run can do without)")
 
@@ -110,7 +116,7 @@ def _look(args: argparse.Namespace) -> MillionSong:
     with storage.local_copy(_there(args.lastfm_db, "--lastfm_db")) as db:
         lastfm_db.validate(db)
         n_tids = lastfm_db.n_tids(db)
-        raw_tags = lastfm_db.popularity(db) if args.tag_cleaning == "lists" else []
+        raw_tags = lastfm_db.popularity(db) if args.tag_cleaning != "none" else []
     others = {name: getattr(args, name) for name in ("scan", "mismatches", "duplicates")}
     return MillionSong(
         summary=args.msd_summary,
@@ -138,7 +144,16 @@ def _text(path: str | None, option: str) -> str:
     return storage.read_text(path, option) if path else ""
 
 
-KIND = Kind("msd_summary", _add_options, _settle, _look, _PLACES)
+KIND = Kind(
+    "msd",
+    (*_PLACES, "val_above"),
+    _add_options,
+    _settle,
+    _look,
+    _PLACES,
+    untagged="drop",
+    tag_cleaning="lists",
+)
 
 
 def match_id(

@@ -57,6 +57,9 @@ class Source(Protocol):
         Track id to its group of copies.
     split : mapping or None
         Track id to part, where the source or the user names the parts.
+    spellings : mapping or None
+        Tag to how it was written, each with its tracks, where several spellings were made one;
+        None where the manifest is not to tell.
     """
 
     @property
@@ -71,6 +74,8 @@ class Source(Protocol):
     def duplicates(self) -> Mapping[str, str]: ...
     @property
     def split(self) -> Mapping[str, str] | None: ...
+    @property
+    def spellings(self) -> Mapping[str, Mapping[str, int]] | None: ...
 
     def popularity(self) -> Sequence[RawTag]:
         """The tags as they are spelt, each with its tracks, the most frequent first."""
@@ -116,23 +121,35 @@ class Kind:
 
     Attributes
     ----------
-    option : str
-        The option that chooses it, without ``--``.
+    name : str
+        What ``--source`` calls it.
+    options : tuple of str
+        Those of the options of single sources that it takes, without ``--``.
     add_options : callable
-        Adds its options to a group of a parser.
+        Adds to a group of a parser the options that no kind before it has added.
     settle : callable
         Checks the options together and fills in what was not said; raises a UsageError.
     look : callable
         Reads the inputs; raises a UsageError.
     places : tuple of str
         Its options that say where something lies, and shape nothing of a data set.
+    official : bool
+        Whether it has a published split.
+    untagged : {'keep', 'drop'}
+        What a track without a tag is: a negative of every tag, or unknown.
+    tag_cleaning : {'lists', 'merge', 'none'}
+        What is done with its tags where nothing else is said.
     """
 
-    option: str
+    name: str
+    options: tuple[str, ...]
     add_options: Callable[[argparse._ArgumentGroup], None]
     settle: Callable[[argparse.Namespace], None]
     look: Callable[[argparse.Namespace], Source]
     places: tuple[str, ...]
+    official: bool = False
+    untagged: str = "keep"
+    tag_cleaning: str = "none"
 
 
 def ranges(n: int, step: int = ROWS_A_RANGE) -> list[tuple[int, int]]:

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from beam_pipelines.dataset import hashing, rules, sharding
 from beam_pipelines.dataset.rules import Candidate, Rules, check_track
-from beam_pipelines.dataset.sharding import MOST_SONGS_A_SHARD, shard_advice, shard_names
+from beam_pipelines.dataset.sharding import (
+    MOST_SONGS_A_SHARD,
+    class_advice,
+    shard_advice,
+    shard_names,
+)
 from beam_pipelines.million_song import summary_file
 from beam_pipelines.runtime import storage
 from beam_pipelines.scanning.listing import ListedFile
@@ -240,3 +245,17 @@ def test_split_file():
 def test_a_bad_split_file_is_one_line(text, message):
     with pytest.raises(UsageError, match=message):
         parse_split(text, "f")
+
+
+def test_parts_from_which_nothing_can_be_learnt_are_said():
+    tags = ["rock", "jazz", "pop"]
+    fine = {"train": 3, ("train", 0): 2, ("train", 1): 1, "test": 2, ("test", 2): 1}
+    assert class_advice(fine, tags) == []
+    no_negative = fine | {("train", 0): 3}
+    (warning,) = class_advice(no_negative, tags)
+    assert warning == "in train every track has rock: there is no negative to learn from"
+    one_class = fine | {("test", 2): 2, "validation": 1, ("validation", 0): 1}
+    assert class_advice(one_class, tags) == [
+        f"in {part} every tag is on all or none of the {n} tracks: no ROC-AUC"
+        for part, n in (("validation", 1), ("test", 2))
+    ]

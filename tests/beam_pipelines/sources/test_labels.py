@@ -17,7 +17,8 @@ from beam_pipelines.dataset import hashing
 from beam_pipelines.scanning.judge import judge_files
 from beam_pipelines.scanning.listing import AudioFile, Listing
 from beam_pipelines.sources import labelled
-from beam_pipelines.sources.labelled import Labelled, parse_labelled
+from beam_pipelines.sources.labelled import Labelled
+from beam_pipelines.sources.labels import parse_labelled
 from schemas.common.errors import UsageError
 from schemas.manifest import PARTS, read_dataset
 from tests.helpers.accounts import accounts_close, rows
@@ -94,7 +95,7 @@ def test_every_line_and_file_is_accounted_for(built):
         "b": "no_audio",
         SILENT: "silent",
         "a/text.mp3": "undecodable",
-        "a/unnamed.wav": "no_tag",
+        "a/unnamed.wav": "empty_file",
     }
     named = {row["path"] for row in rows(built / "tracks.parquet")}
     accounts_close(built, {*named, SILENT, "a/text.mp3", "a/unnamed.wav"}, n_songs=46)
@@ -225,6 +226,10 @@ def test_bad_tables_are_one_line(text, message, tmp_path):
         (["--manifest", "m.csv", "--split", "s.csv"], "--manifest's own column split"),
         (["--manifest", "m.csv", "--tag_lists", "x"], "no meaning with --tag_cleaning none"),
         (["--manifest", "m.csv"], "--manifest: m.csv cannot be read"),
+        (["--manifest", "m.csv", "--split", "official"], "--manifest has no published split"),
+        (["--source", "labels"], "--manifest is missing"),
+        (["--source", "labels", "--manifest", "m", "--mismatches", "x"], "with --source labels"),
+        (["--audio_dir", "x", "--spellings", "keep"], "--spellings has no meaning without"),
         (["--audio_dir", "x"], "--msd_summary is missing"),
         (["--audio_dir", "x", "--msd_summary", "y"], "--lastfm_db is missing"),
     ],
@@ -257,7 +262,8 @@ def test_the_table_that_is_read_has_the_tags_of_the_lists():
     table = [Labelled("a.wav", ("x", "y"), "A"), Labelled("b.wav", ("z",))]
     tags = labelled.popularity(table)
     assert [tag.tag for tag in tags] == ["x", "y", "z"]
-    judged = judge_files(Listing([AudioFile("a.wav", 5, 0.0)], 0), None, Limits(9, 0, 0, 0))
-    found = labelled.labelled_table(table, judged, tags, {1: "letters", 2: "letters"}).to_pylist()
+    judged = judge_files(Listing([AudioFile("a.wav", 5, 0.0)], {}), None, Limits(9, 0, 0, 0))
+    clean, paths = {1: "letters", 2: "letters"}, {"a.wav": "a.wav"}
+    found = labelled.labelled_table(table, paths, {}, judged, tags, clean).to_pylist()
     assert [row["tags"] for row in found] == [["letters"], []]
     assert found[0]["file"]["reason"] == "too_small" and found[1]["file"] is None
