@@ -52,9 +52,9 @@ def datasets(
     with_tags, without_tags, merge_tags, with_tids, without_tids : optional
         In place of what the configuration says: ``with``, ``without`` and ``merge`` of
         its section ``tags`` and those keys of ``model-training``; ``top`` counts only
-        where `with_tags` is not given. A job writes down the configuration alone: for a
-        model that is to be evaluated or exported, choose the tags there. Tracks that
-        have none of the tags stay, as examples of what has none (urop2019 left them out).
+        where `with_tags` is not given. :func:`trainer.loop.train` takes over what was
+        chosen here, and its job writes it down. Tracks that have none of the tags stay, as
+        examples of what has none (urop2019 left them out).
 
     Returns
     -------
@@ -81,10 +81,16 @@ def datasets(
         if not wanted:
             continue
         source = make_source(spec, files, config) if files else None
-        if source and part == "train":
-            result.append(training_batches(source, config))
+        if source is None:
+            result.append(None)
+            continue
+        made: tf.data.Dataset | WholeTracks
+        if part == "train":
+            made = training_batches(source, config)
         else:
-            result.append(source and whole_tracks(source, _WINDOWS_A_BATCH))
+            made = whole_tracks(source, _WINDOWS_A_BATCH)
+        made.made_with = config  # for trainer.loop.train
+        result.append(made)
     return tuple(result)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import keras
@@ -39,7 +40,8 @@ def train(
         The validation tracks, scored after every epoch; of a dataset of windows and tags
         each window counts as a track.
     config : Config
-        The resolved configuration.
+        The resolved configuration. Of datasets of :func:`trainer.datasets.datasets` the tags,
+        tracks and facts count that they were made with; they need not be said again.
     strategy : tf.distribute.Strategy
         Where the replicas live.
     job_dir : str
@@ -79,6 +81,8 @@ def train(
         )
     batches = train_dataset if callable(train_dataset) else train_dataset.skip
     tracks = validation_dataset
+    for made in (tracks, train_dataset):
+        config = _as_made(config, getattr(made, "made_with", None))
     if isinstance(tracks, tf.data.Dataset):
         tracks = window_tracks(tracks)
     return run_training(
@@ -92,4 +96,21 @@ def train(
         loop=loop,
         resume=resume,
         callbacks=callbacks,
+    )
+
+
+def _as_made(config: Config, made: Config | None) -> Config:
+    """The configuration with what a dataset was made with."""
+    if made is None:
+        return config
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, frontend=made.model.frontend),
+        training=dataclasses.replace(
+            config.training,
+            with_tids=made.training.with_tids,
+            without_tids=made.training.without_tids,
+        ),
+        tags=made.tags,
+        tfrecords=made.tfrecords,
     )

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import json
 import os
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from tests.helpers.lastfm import make_database
 from trainer.datasets import datasets, split_shards
 from trainer.input.whole_tracks import window_tracks
 from trainer.loop import train
+from trainer.tagger.clip_tagger import config_tagger, read_checkpoint
 
 SETTINGS = ["window_seconds=1", "batch_size=3", "epochs=2", "n_filters=1", "n_dense=8"]
 SETTINGS += [f"frontend={LOG_MEL}"]
@@ -41,7 +43,7 @@ def test_the_examples_of_2019(tone_set, tmp_path, monkeypatch):
     top_tags = LastFm("clean_lastfm.db").popularity()["tag"][:10].tolist()
     spec = read_dataset(tone_set)
     shards = spec.shards("train")[:2]
-    config = fill(read_config("config.json", [*SETTINGS, 'merge=[["low", "high"]]']), spec)
+    config = read_config("config.json", SETTINGS)
     train_dataset, validation_dataset = datasets(
         shards,
         spec,
@@ -70,6 +72,16 @@ def test_the_examples_of_2019(tone_set, tmp_path, monkeypatch):
         epochs = list(csv.DictReader(stream))
     assert [row["epoch"] for row in epochs] == ["1", "2"]
     assert all(0 < float(row["val_loss"]) < 5 for row in epochs)
+    with open("job/config.json", encoding="utf8") as stream:
+        written = json.load(stream)
+    assert written["tags"] == {
+        "top": None, "with": top_tags, "without": [], "merge": [["low", "high"]]
+    }  # fmt: skip
+    assert written["tfrecords"]["vocabulary"] == list(TONES)
+    labels = config_tagger(
+        read_checkpoint("job/checkpoints/best.keras"), read_config("job/config.json")
+    ).info.labels
+    assert labels == ["low", "noise"]
     assert os.path.isfile("job/metrics.json")
 
 
@@ -107,6 +119,22 @@ def test_tracks_and_tags_are_chosen_in_place_of_the_configurations(tone_set):
         datasets(spec.shards("train"), spec, merge_tags=["low", "high"])
     with pytest.raises(UsageError, match=r"which is \(True, False\): allowed are 3 bools"):
         datasets(spec.shards("train"), spec, which=(True, False))
+
+
+def test_a_job_knows_its_tracks_even_if_the_batches_were_changed(tone_set, tmp_path):
+    spec = read_dataset(tone_set)
+    config = fill(read_config(None, [*SETTINGS, "epochs=1", "top=2"]), spec)
+    batches, tracks = datasets(
+        spec.shards("train"), spec, which=(True, True, False), config=config,
+        with_tags=["high"], without_tids=["TRTR00000"],
+    )  # fmt: skip
+    louder = batches.map(lambda windows, tags: (2 * windows, tags))
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    model = train(louder, tracks, config, strategy, str(tmp_path / "job"))
+    assert model.output_shape == (None, 1)
+    written = read_config(str(tmp_path / "job" / "config.json"))
+    assert (written.tags.top, written.tags.with_) == (None, ["high"])
+    assert written.training.without_tids == ["TRTR00000"] and written.training.epochs == 1
 
 
 def test_windows_of_ones_own_are_tracks():

@@ -8,12 +8,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from schemas.config import Config
 from trainer.input.records import read_tracks, to_float
 from trainer.input.source import Source
 from trainer.input.windows import cut_windows
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class WholeTracks:
     """The windows of whole tracks and what they belong to.
 
@@ -25,12 +26,15 @@ class WholeTracks:
         Windows of each track.
     windows : tf.data.Dataset of float32 [batch, window, ...]
         All windows, track after track.
+    made_with : Config, optional
+        The configuration that chose tracks and tags, if it goes with them.
     """
 
     tids: list[str]
     truth: np.ndarray
     counts: np.ndarray
     windows: tf.data.Dataset
+    made_with: Config | None = None
 
     def average(self, scores: np.ndarray) -> np.ndarray:
         """Scores of windows [windows, targets] as means over each track [tracks, targets]."""
