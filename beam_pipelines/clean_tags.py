@@ -11,11 +11,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
+from beam_pipelines.runtime.resumable import drop_if_empty, work_folder
 from beam_pipelines.tags.candidates import candidates
 from beam_pipelines.tags.cleaning import TagTable, clean_table, ignored_lines
 from beam_pipelines.tags.database import (
@@ -31,6 +32,9 @@ from beam_pipelines.tags.queries_sql import LastFm
 from schemas.common.arguments import percentile, positive_int, share
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
+from schemas.common.files import delete_attempts
+
+_BEGUN = "begun"  # in the work folder while the results are being written
 
 
 def main(argv: Sequence[str]) -> int:
@@ -135,10 +139,10 @@ def _clean(args: argparse.Namespace) -> int:
             implications = _implications(clean, args.clean_up_above) if args.clean_up else []
             if implications:
                 tracks = clean_up(clean, implications, args.clean_up)
-            storage.make_folder(os.path.dirname(args.output) or ".")
-            with open(clean, "rb") as source, storage.replacing(args.output) as target:
-                shutil.copyfileobj(source, target)
-        storage.write_bytes(table_path, tag_table_csv(table, tracks).encode())
+            with _taking([args.output, table_path], args.overwrite):
+                with open(clean, "rb") as source, storage.replacing(args.output) as target:
+                    shutil.copyfileobj(source, target)
+                storage.write_bytes(table_path, tag_table_csv(table, tracks).encode())
     _tell(table, sum(tracks.values()), len(popularity), args.output, table_path)
     for tag, implied, part in implications:
         print(f"{args.clean_up}: {100 * part:.1f} % of {tag} is {implied}")
@@ -165,17 +169,33 @@ def _write_candidates(args: argparse.Namespace) -> int:
     with _database(args.input) as db, Progress("count the tags"):
         lists = candidates(lastfm_db.popularity(db), args.tag_threshold, args.percentile)
     paths = {name: storage.join(args.output, f"{name}.txt") for name in lists}
-    _refuse(paths.values(), args.overwrite)
-    storage.make_folder(args.output)
+    with _taking(list(paths.values()), args.overwrite):
+        for name, tags in lists.items():
+            storage.write_bytes(paths[name], "".join(f"{tag}\n" for tag in tags).encode())
     for name, tags in lists.items():
-        storage.write_bytes(paths[name], "".join(f"{tag}\n" for tag in tags).encode())
         print(f"{paths[name]}: {len(tags)} candidates")
     return 0
 
 
-def _refuse(paths: Iterable[str], overwrite: bool) -> None:
+@contextlib.contextmanager
+def _taking(paths: Sequence[str], overwrite: bool) -> Iterator[None]:
+    """The right to write some files: once one is begun, a killed run may replace all of them."""
+    with work_folder(paths[0]) as work:
+        _refuse(paths, overwrite)
+        storage.write_bytes(storage.join(work, _BEGUN), b"")
+        for path in paths:
+            if storage.is_local(path):
+                delete_attempts(path)
+        yield
+        storage.delete(storage.join(work, _BEGUN))
+
+
+def _refuse(paths: Sequence[str], overwrite: bool) -> None:
+    if overwrite or storage.exists(storage.join(f"{paths[0]}.work", _BEGUN)):
+        return
     for path in paths:
-        if storage.exists(path) and not overwrite:
+        if storage.exists(path):
+            drop_if_empty(f"{paths[0]}.work")  # of a run that was killed at its very end
             raise UsageError(f"{path} is there already (--overwrite replaces it)")
 
 

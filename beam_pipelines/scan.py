@@ -40,6 +40,7 @@ from schemas import tables
 from schemas.audio_files import ignored_line
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
+from schemas.common.files import delete_attempts
 
 _OURS = ("chunk-", "listing-")
 _LISTED = pa.schema([tables.SCAN.field(name) for name in AudioFile._fields])
@@ -54,6 +55,8 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--output: {args.output} is a directory, not a file")
     listing = _list_files(args)
     with work_folder(args.output) as work:
+        if storage.is_local(args.output):
+            delete_attempts(rejects_path(args.output))
         chunks = _measure(args, listing, work, beam_options)
         kept, rejects = gather(chunks, len(listing.files))
         write_scan(rejects_path(args.output), rejects)

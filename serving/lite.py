@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from schemas.audio_files import KINDS
 from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
+from schemas.common.stopping import exit_code
 from schemas.saved_model import find_lite_model, read_lite_info
 from serving.engine.find_files import find_inputs
 from serving.engine.litert import load_lite_signature
@@ -36,8 +37,8 @@ def main(argv: Sequence[str]) -> int:
     work = Work(options, model, info, wanted, find_inputs(options.input))
     try:
         work.here(load_lite_signature)
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        return exit_code(stop)
     return 1 if work.failed else 0
 
 

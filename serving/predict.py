@@ -10,6 +10,7 @@ from typing import Any
 from schemas.audio_files import KINDS
 from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
+from schemas.common.stopping import exit_code
 from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.find_files import find_inputs
 from serving.engine.run import Work
@@ -34,8 +35,8 @@ def main(argv: Sequence[str]) -> int:
             work.with_beam(beam_options or _beam_options(["--runner=DirectRunner"]))
         else:
             work.here()
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stop:
+        return exit_code(stop)
     return 1 if work.failed else 0
 
 

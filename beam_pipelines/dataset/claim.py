@@ -16,6 +16,7 @@ from beam_pipelines.runtime.locks import lock
 from schemas.common.errors import UsageError
 from schemas.manifest import MANIFEST, Dataset, parse_manifest
 
+_KEPT = (OWNER, "side-")  # when the planning is done again: its halves are no pieces
 _PIECES = ("rejects-", "dealt-", "plan-")  # what the planning leaves to write and finish
 
 
@@ -181,5 +182,7 @@ def _open(output: str, plan_id: str) -> Claim:
             plan = None
     if plan is None and storage.exists(storage.join(work, PLAN)):
         print(f"the plan in {work} is damaged: it is made again", file=sys.stderr)
-        storage.delete(storage.join(work, PLAN))
+    for name in storage.list_names(work):
+        if name.endswith(".tmp") or (plan is None and not name.startswith(_KEPT)):
+            storage.delete(storage.join(work, name))
     return Claim(work, plan)

@@ -15,6 +15,7 @@ from typing import Any
 from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.locks import lock
 from schemas.common.cores import n_cores
+from schemas.common.files import delete_attempts
 
 _PREFIX, _SUFFIX = "chunk-", ".table"
 
@@ -52,15 +53,25 @@ def work_folder(output: str) -> Iterator[str]:
     UsageError
         If another run on this machine has it.
     """
+    if storage.is_local(output):
+        delete_attempts(output)
     work = f"{output}.work"
     storage.make_folder(work)
     try:
         with lock(work):
+            for name in storage.list_names(work):
+                if name.endswith(".tmp"):  # of a run that was killed
+                    storage.delete(storage.join(work, name))
             yield work
     finally:
-        if storage.is_local(work):
-            with contextlib.suppress(OSError):  # the chunks of a run that is not finished
-                os.rmdir(work)
+        drop_if_empty(work)
+
+
+def drop_if_empty(work: str) -> None:
+    """Remove a work folder that holds nothing: that of a run that has ended well."""
+    if storage.is_local(work):
+        with contextlib.suppress(OSError):  # the chunks of a run that is not finished
+            os.rmdir(work)
 
 
 def cut(n_files: int, work: str, plan_id: str, most: int, least: int) -> list[Chunk]:

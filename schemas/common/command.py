@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from schemas.common import files, stopping, temporary
 from schemas.common.errors import RunError, UsageError
 from schemas.common.imports import hidden
 
@@ -123,20 +124,22 @@ def run_command(
     argv : sequence of str, optional
         The arguments; those of the process by default.
     """
+    stopping.stop_by_exception()
     argv = list(sys.argv[1:] if argv is None else argv)
     verbose = "-v" in argv or "--verbose" in argv
     if not verbose:
         _mute_native_code()
     quiet(verbose)
     try:
+        temporary.take_own_folder()
         code = main(argv)
         sys.stdout.flush()
     except UsageError as error:
         code = _say(error, verbose, 2)
     except RunError as error:
         code = _say(error, verbose, 1)
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as stop:
+        code = stopping.exit_code(stop)
         print("stopped", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -159,6 +162,7 @@ def _leave(code: int) -> NoReturn:
     A failed pipeline leaves threads of Beam and gRPC behind; the interpreter would unwind
     them inside C++, which aborts the process (SIGABRT instead of the exit code).
     """
+    files.drop_attempts()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

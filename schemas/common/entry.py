@@ -8,6 +8,8 @@ import runpy
 import sys
 from typing import NamedTuple, NoReturn
 
+from schemas.common import stopping
+
 
 class Command(NamedTuple):
     """What a console command runs and needs.
@@ -52,6 +54,7 @@ def main() -> None:
 
     A library that is not installed is one line and exit code 2.
     """
+    stopping.stop_quietly()
     program = os.path.basename(sys.argv[0]).removesuffix(".exe")
     command = COMMANDS.get(program.removeprefix("orpheus-"))
     if command is None:

@@ -1,12 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and advisory locks, which die with their process."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.EACCES}
+
+_begun: set[str] = set()  # attempts of this process that have no end yet
 
 
 @contextlib.contextmanager
@@ -29,8 +36,11 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         As the file system says.
     """
     attempt = f"{path}.{uuid.uuid4().hex}.tmp"
+    _begun.add(attempt)
     try:
         with open(attempt, "wb") as stream:
+            with contextlib.suppress(OSError):  # see delete_attempts
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -40,6 +50,35 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.remove(attempt)
         raise
+    finally:
+        _begun.discard(attempt)
+
+
+def delete_attempts(path: str) -> None:
+    """Delete what killed processes have left of a file under temporary names.
+
+    The attempt of a process that lives is locked.
+    """
+    folder, name = os.path.split(path)
+    with contextlib.suppress(OSError):
+        for each in os.listdir(folder or "."):
+            if re.fullmatch(re.escape(name) + r"\.[0-9a-f]{32}\.tmp", each):
+                _delete_if_dead(os.path.join(folder, each))
+
+
+def _delete_if_dead(attempt: str) -> None:
+    with contextlib.suppress(OSError, BusyError):
+        handle = hold(attempt)
+        if handle is not None:
+            os.remove(attempt)
+            os.close(handle)
+
+
+def drop_attempts() -> None:
+    """Delete what this process has begun to write: called where it ends in the middle."""
+    for attempt in list(_begun):
+        with contextlib.suppress(OSError):
+            os.remove(attempt)
 
 
 def sync_folder(folder: str) -> None:
@@ -67,3 +106,43 @@ def write_text(path: str, text: str) -> None:
     """Write a text as UTF-8, see :func:`replacing`."""
     with replacing(path) as stream:
         stream.write(text.encode())
+
+
+class BusyError(Exception):
+    """Another process has the lock."""
+
+
+def hold(path: str, shared: bool = False) -> int | None:
+    """Lock a file or folder of this machine until its handle is closed, or the process ends.
+
+    Parameters
+    ----------
+    path : str
+        It must be there.
+    shared : bool
+        Whether others may have it shared at the same time.
+
+    Returns
+    -------
+    int or None
+        A handle for ``os.close``; None where the file system has no locks.
+
+    Raises
+    ------
+    BusyError
+        If another process has it.
+    OSError
+        If it cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise BusyError(path) from error
+    except OSError as error:
+        os.close(handle)
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return handle

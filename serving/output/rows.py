@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from schemas.common.errors import RunError, UsageError
-from schemas.common.files import replacing
+from schemas.common.files import delete_attempts, replacing
 from schemas.common.text import readable
 from serving.output.result import Result
 
@@ -228,6 +228,7 @@ def _replacing(output: str) -> Iterator[BinaryIO | io.BufferedIOBase]:
             yield stream
         return
     begun = False
+    delete_attempts(output)
     try:
         with replacing(output) as file:
             begun = True

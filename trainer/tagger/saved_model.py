@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from schemas.audio_spec import LOG_MEL
 from schemas.common.command import import_tensorflow
 from schemas.common.errors import UsageError
+from schemas.common.temporary import locked_folder
 from schemas.saved_model import (
     EMBEDDINGS,
     FEATURES,
@@ -50,8 +49,7 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
     tf = import_tensorflow()
     parent = os.path.dirname(os.path.abspath(directory))
     os.makedirs(parent, exist_ok=True)
-    work = tempfile.mkdtemp(prefix=".export-", dir=parent)
-    try:
+    with locked_folder(parent, ".export-") as work:
         model = os.path.join(work, "model")
         signatures = {SERVE: tagger.serve, TAGGRAM: tagger.taggram, EMBEDDINGS: tagger.embeddings}
         signatures[WINDOWS] = tagger.windows
@@ -66,8 +64,6 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
         if os.path.isdir(directory):
             os.rename(directory, os.path.join(work, "old"))
         os.rename(model, directory)
-    finally:
-        shutil.rmtree(work)
 
 
 def check_place(directory: str) -> None:

@@ -120,6 +120,21 @@ def test_a_kill_in_the_last_step_leaves_nothing(music, whole, unfinished, tmp_pa
     assert not (output / "_work").exists()
 
 
+def test_half_a_planning_is_no_part_of_the_next(music, whole, unfinished, tmp_path):
+    output = tmp_path / "out"
+    (output / "_work").mkdir(parents=True)
+    for name in ("build.json", "songs-00000.parquet", "rejects-00000.parquet"):
+        shutil.copy(unfinished / "_work" / name, output / "_work")
+    for name in ("songs-00000.parquet", "rejects-00000.parquet"):  # killed before its rename
+        path = output / "_work" / name
+        path.rename(f"{path}.{'0' * 32}.tmp")
+    shutil.copy(
+        unfinished / "_work" / "rejects-00000.parquet", output / "_work/rejects-00007.parquet"
+    )
+    assert build.main(small_options(music, output)) == 0
+    assert contents(output) == contents(whole)
+
+
 @pytest.mark.parametrize("left", [[], [f"build.json.{'0' * 32}.tmp"]])
 def test_a_kill_before_the_first_file_is_no_obstacle(music, whole, tmp_path, left):
     output = tmp_path / "out"
