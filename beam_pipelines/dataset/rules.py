@@ -95,6 +95,7 @@ def check_track(
         reason, detail = Reason.NO_SPLIT, "not in the split file"
     elif file.size == 0:
         reason = Reason.EMPTY_FILE
+        detail = file.detail if file.reason == reason else ""
     elif file.reason is not None:
         reason, detail = Reason(file.reason), file.detail
     if reason is not None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipelines.sources import labels, million_song
+from beam_pipelines.sources import labels, magnatagatune, million_song, mtg_jamendo
 from beam_pipelines.sources.source import Kind
 from schemas.common.errors import UsageError
 
-KINDS: tuple[Kind, ...] = (million_song.KIND, labels.KIND)
+KINDS: tuple[Kind, ...] = (
+    million_song.KIND,
+    labels.KIND,
+    magnatagatune.KIND,
+    mtg_jamendo.KIND,
+)
 _OF_SINGLE_SOURCES = sorted({option for kind in KINDS for option in kind.options})
 
 

@@ -22,7 +22,7 @@ from beam_pipelines.scanning.listing import ListedFile, Listing
 from beam_pipelines.scanning.scan_table import read_scan
 from beam_pipelines.sources import finding
 from beam_pipelines.sources.source import REJECTS, Rows, pack, ranges
-from beam_pipelines.sources.spelling import merge_spellings, merged_line
+from beam_pipelines.tags.spelling import merge_spellings, merged_line
 from schemas.common.errors import UsageError
 from schemas.rejects import SONG, Reason, Reject
 from schemas.split_file import parse_split

@@ -6,7 +6,7 @@ import pytest
 
 from beam_pipelines import build
 from beam_pipelines.sources import finding
-from beam_pipelines.sources.spelling import merge_spellings, merged_line
+from beam_pipelines.tags.spelling import merge_spellings, merged_line
 from schemas.common.errors import UsageError
 from schemas.manifest import read_dataset
 from tests.helpers.accounts import rows
