@@ -14,7 +14,7 @@ KINDS = ", ".join(suffix[1:] for suffix in AUDIO_SUFFIXES)  # as messages name t
 
 # What other systems leave beside the files on a disk that they share.
 _PASSED_OVER = {".AppleDouble", "@eaDir", "__MACOSX"}
-_NO_SUFFIX, _NO_FILE = "without a suffix", "pipes, sockets and devices"
+_NO_SUFFIX, _NO_FILE = "without a suffix", "pipes, sockets, devices and link loops"
 _LONGEST_SUFFIX, _MOST_KINDS = 10, 8
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from schemas import config_keys as keys
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
+from schemas.common.text import parse_json
 from schemas.manifest import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
@@ -284,7 +285,7 @@ def read_config(
     if file:
         try:
             with open(file, encoding="utf8") as stream:
-                values = json.load(stream)
+                values = parse_json(stream.read())
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror}") from error
         except ValueError as error:
@@ -311,7 +312,7 @@ def _setting(setting: str, option: str) -> tuple[str, str, Any]:
         known = ", ".join(f"{home}.{key}" for home in SECTIONS for key in _fields(home))
         raise UsageError(f"{option} {setting}: unknown key {name!r}, allowed are {known}")
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError:
         is_list = _fields(homes[0])[key].default is dataclasses.MISSING
         value = [part.strip() for part in text.split(",")] if is_list else text

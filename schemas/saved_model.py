@@ -9,13 +9,13 @@ keeps what goes with a model.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import zipfile
 from typing import Any
 
 from schemas.audio_spec import AudioSpec
 from schemas.common.errors import UsageError
+from schemas.common.text import parse_json
 
 DESCRIPTION = "orpheus.json"
 METADATA = os.path.join("assets.extra", DESCRIPTION)
@@ -111,7 +111,7 @@ def read_model_info(directory: str) -> ModelInfo:
     file = os.path.join(directory, METADATA)
     try:
         with open(file, encoding="utf8") as stream:
-            return ModelInfo.from_json(json.load(stream))
+            return ModelInfo.from_json(parse_json(stream.read()))
     except OSError as error:
         raise UsageError(
             f"{directory} is no exported model ({METADATA}: {error.strerror}); "
@@ -159,7 +159,7 @@ def read_lite_info(path: str) -> ModelInfo:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return ModelInfo.from_json(json.loads(archive.read(DESCRIPTION)))
+            return ModelInfo.from_json(parse_json(archive.read(DESCRIPTION)))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (zipfile.BadZipFile, UsageError, ValueError, KeyError, TypeError) as error:

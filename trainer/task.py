@@ -154,8 +154,8 @@ def _check_job_dir(job_dir: str, overwrite: bool, resume: bool, init_from: str |
     lost = lost_file(job_dir)
     if resume and lost and job_parts(job_dir):
         raise UsageError(
-            f"{lost} is missing: --resume cannot go on without it, choose another directory or "
-            "start again with --overwrite"
+            f"{lost} is missing or empty: --resume cannot go on without it, choose another "
+            "directory or start again with --overwrite"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -55,8 +56,9 @@ class Listing(NamedTuple):
 def list_audio(root: str) -> Listing:
     """List every audio file, by its suffix (``schemas.audio_files``), under a root.
 
-    On this machine links are followed, but never around a loop; pipes, sockets and devices
-    are ignored, for reading one might never end. A link into nowhere is listed with size 0.
+    On this machine links are followed, but never around a loop; pipes, sockets, devices and
+    links to themselves are ignored, for reading one might never end. A link into nowhere is
+    listed with size 0.
 
     Parameters
     ----------
@@ -117,10 +119,14 @@ def _list_local(root: str) -> Iterator[AudioFile | None]:
                 path = readable(prefix + entry.name)
                 try:
                     status = entry.stat()
-                except OSError:
-                    if not entry.is_symlink():
+                except FileNotFoundError:
+                    if entry.is_symlink():  # and not gone since it was listed
+                        yield AudioFile(path, 0, 0.0)
+                    continue
+                except OSError as error:
+                    if error.errno != errno.ELOOP:
                         raise
-                    yield AudioFile(path, 0, 0.0)
+                    yield None
                     continue
                 if entry.is_dir() and not is_left_behind(entry.name):
                     identity = (status.st_dev, status.st_ino)

@@ -11,6 +11,7 @@ from apache_beam.io.filesystem import BeamIOError
 from beam_pipelines.runtime import storage
 from schemas import tables
 from schemas.common.errors import UsageError
+from schemas.common.text import parse_json
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -92,7 +93,7 @@ def _read_csv(path: str) -> pa.Table:
         ),
     )
     columns = [
-        pa.array([json.loads(text) for text in table[field.name].to_pylist()], field.type)
+        pa.array([parse_json(text) for text in table[field.name].to_pylist()], field.type)
         if pa.types.is_list(field.type)
         else table[field.name]
         for field in tables.SCAN

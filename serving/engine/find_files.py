@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -101,12 +102,22 @@ def _walk(root: str) -> tuple[list[str], Mapping[str, int]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in entries:
-            is_folder = entry.is_dir()
+            is_folder, is_file = _kind(entry)
             if is_folder and not is_left_behind(entry.name):
                 (links if entry.is_symlink() else real).append(entry.path)
-            elif kind := ignored_as(os.path.relpath(entry.path, root)):
+            elif kind := ignored_as(
+                os.path.relpath(entry.path, root) if is_folder or is_file else None
+            ):
                 ignored[kind] += 1  # a folder that is left behind counts as one
             else:
                 files.append(entry.path)
         links.sort(reverse=True)
     return sorted(files), ignored
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether it is a folder, and whether a file, or a link to none, whose error will be said."""
+    try:
+        return entry.is_dir(), entry.is_file() or not os.path.exists(entry.path)
+    except OSError as error:
+        return False, error.errno != errno.ELOOP

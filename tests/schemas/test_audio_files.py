@@ -35,7 +35,7 @@ def test_names(path, expected):
         (".DS_Store", "without a suffix"),
         ("Dr. Who and the rest", "without a suffix"),
         ("dot.", "without a suffix"),
-        (None, "pipes, sockets and devices"),
+        (None, "pipes, sockets, devices and link loops"),
     ],
 )
 def test_what_is_passed_over_is_counted_by_suffix(path, expected):

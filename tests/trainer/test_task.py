@@ -266,9 +266,14 @@ def test_resume_goes_on_with_what_is_whole_and_deletes_nothing(waveform_set, tmp
         ("checkpoints/best.keras", "best.keras"),
         ("checkpoints/state.npz", "state.npz"),
     ):
-        with pytest.raises(UsageError, match=rf"{needed} is missing: --resume cannot go on"):
+        with pytest.raises(
+            UsageError, match=rf"{needed} is missing or empty: --resume cannot go on"
+        ):
             run_task(waveform_set, own, "--resume")
         (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text("")  # as a power cut may leave it
+        with pytest.raises(UsageError, match=rf"{needed} is missing or empty: --resume cannot"):
+            run_task(waveform_set, own, "--resume")
         (own / name).write_text("{}")
     with pytest.raises(UsageError, match="has no checkpoint 'epoch-09': there are best$"):
         find_checkpoint(str(own), "epoch-09")

@@ -59,13 +59,14 @@ def state_file(job_dir: str) -> str:
 
 
 def lost_file(job_dir: str) -> str | None:
-    """A file that a job cannot go on without and does not have, if there is one."""
+    """A file that a job cannot go on without and does not have, or only empty; None for none."""
     needed = [os.path.join(job_dir, CONFIG)]
     if os.path.isfile(os.path.join(job_dir, EPOCHS)):
         needed.append(checkpoint_file(job_dir, BEST))
         if not os.path.isfile(os.path.join(job_dir, METRICS)):
             needed.append(state_file(job_dir))
-    return next((path for path in needed if not os.path.isfile(path)), None)
+    lost = (path for path in needed if not os.path.isfile(path) or not os.path.getsize(path))
+    return next(lost, None)
 
 
 def check_same(config: Config, job_dir: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from schemas.common.errors import RunError
 from schemas.common.files import replacing
+from schemas.common.text import parse_json
 
 _PROGRESS = "progress"
 
@@ -57,7 +58,7 @@ def load_state(path: str, model: keras.Model) -> dict[str, Any]:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as state:
             arrays = [state[name] for name in sorted(state.files) if name != _PROGRESS]
-            progress = json.loads(str(state[_PROGRESS]))
+            progress = parse_json(str(state[_PROGRESS]))
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read ({error}): start again with --overwrite") from error
     variables = _variables(model)

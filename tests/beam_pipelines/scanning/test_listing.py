@@ -85,7 +85,6 @@ def test_links_are_followed_but_never_around(tmp_path):
     found = list_audio(str(root))
     assert [(file.path, file.size) for file in found.files] == [
         ("a/3.clip.mp3", 5),
-        ("a/self.mp3", 0),
         ("gone.mp3", 0),
         ("z/1.clip.mp3", 3),
         ("z/deep/2.clip.mp3", 4),
@@ -95,12 +94,13 @@ def test_links_are_followed_but_never_around(tmp_path):
 def test_pipes_and_sockets_are_ignored(tmp_path):
     make_tree(tmp_path, {"1.clip.mp3": 3})
     os.mkfifo(tmp_path / "pipe.mp3")
+    (tmp_path / "self.mp3").symlink_to(tmp_path / "self.mp3")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket.mp3"))
         found = list_audio(str(tmp_path))
     assert ([file.path for file in found.files], found.ignored) == (
         ["1.clip.mp3"],
-        {"pipes, sockets and devices": 2},
+        {"pipes, sockets, devices and link loops": 3},
     )
 
 
