@@ -121,6 +121,7 @@ class Training:
     save_minutes: float = keys.real(
         10.0, 0, 10000, "minutes between saved states within an epoch, for --resume"
     )
+    log_steps: int = keys.whole(10, 1, "steps between two losses and rates in TensorBoard")
     init_from: str | None = keys.key(
         None,
         "start from the weights of this job, its output layer's too where the tags are the same; "

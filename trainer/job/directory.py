@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from schemas.common.errors import UsageError
@@ -172,13 +173,15 @@ class Job:
         """Whether there is a state to go on from."""
         return os.path.isfile(self.state)
 
-    def write(self, model: keras.Model) -> None:
+    def write(self, model: keras.Model, per_tag: Sequence[dict[str, Any]] = ()) -> None:
         """Write down the last of the rows; done again, it leaves the same.
 
         Parameters
         ----------
         model : keras.Model
             As it is after that epoch. Kept are those of the last epochs and the best.
+        per_tag : sequence of dict
+            ``tag``, ``positives`` and ``pr_auc`` on the validation tracks, for TensorBoard.
         """
         epoch = len(self.rows)
         names = [f"epoch-{epoch:02d}"] + ([BEST] if self.best_epoch == epoch else [])
@@ -199,6 +202,16 @@ class Job:
             for name, value in self.rows[-1].items():
                 if name != "epoch" and value is not None:
                     self._summary.scalar(name, value)
+            if per_tag:
+                self._summary.text("val_pr_auc_of_tags", _tag_table(per_tag))
+        self._writer.flush()
+
+    def log_steps(self, losses: dict[int, float], rates: dict[int, float]) -> None:
+        """Show losses and rates after some steps, counted over all epochs, in TensorBoard."""
+        for name, values in (("steps/loss", losses), ("steps/learning_rate", rates)):
+            with self._writer.as_default():
+                for step, value in values.items():
+                    self._summary.scalar(name, value, step=step)
         self._writer.flush()
 
     def finish(self) -> None:
@@ -210,6 +223,15 @@ class Job:
         write_text(os.path.join(self.job_dir, METRICS), json.dumps(figures, indent=2) + "\n")
         if self.has_state and not self._keeps_state:
             os.remove(self.state)
+
+
+def _tag_table(rows: Sequence[dict[str, Any]]) -> str:
+    """PR-AUC of tags in Markdown, the most frequent first."""
+    lines = ["| tag | positives | PR-AUC |", "|---|---|---|"]
+    for row in sorted(rows, key=lambda row: (-row["positives"], row["tag"])):
+        area = "-" if row["pr_auc"] is None else f"{row['pr_auc']:.4f}"
+        lines.append(f"| {row['tag']} | {row['positives']} | {area} |")
+    return "\n".join(lines)
 
 
 def _copy(source: str, path: str) -> None:

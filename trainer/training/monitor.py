@@ -24,6 +24,7 @@ from trainer.job.directory import Job, rank
 from trainer.job.state import load_state, save_state
 from trainer.training.callbacks import Hooks
 from trainer.training.input_clock import InputClock
+from trainer.training.step_log import StepLog
 
 _SECONDS_A_LINE = 60.0  # of progress, where no terminal shows it all the time
 _SECONDS_A_BAR = 0.5
@@ -50,6 +51,8 @@ class Monitor:
         Where the epochs are written down.
     callbacks : sequence of keras.callbacks.Callback
         See :func:`trainer.loop.train`.
+    names : sequence of str
+        The tags, in the order of the model's outputs.
 
     Attributes
     ----------
@@ -68,12 +71,15 @@ class Monitor:
         batch_size: int,
         job: Job,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        names: Sequence[str] = (),
     ) -> None:
         self.steps, self.epochs = steps, training.epochs
         self.epoch = self.step = 0
         self._model, self._tracks, self._training = model, tracks, training
         self._batch_size, self._job, self.clock = batch_size, job, InputClock()
         self._hooks = Hooks(callbacks, model, training.epochs, steps)
+        self._names = names
+        self._step_log = StepLog(training, steps, job)
         self._carried: Any = 0.0  # the epoch's summed loss before begin_epoch: after a resume
         self._loss: Any = 0.0
         self._saved = self._shown = time.monotonic()
@@ -122,6 +128,7 @@ class Monitor:
         """
         self.step += count
         self._loss = self._carried + loss
+        self._step_log.note(self.epoch, self.step, self._loss)
         self._hooks.end_steps(self.step - 1, self._loss, self.step)
         if self._signal is not None:
             self._leave()
@@ -138,7 +145,7 @@ class Monitor:
         waited = self.clock.seconds
         optimizer = self._model.optimizer
         with averaged(self._model):
-            figures = validate(self._model, self._tracks)
+            figures, per_tag = validate(self._model, self._tracks, self._names)
         values = {
             "loss": loss,
             **figures,
@@ -146,6 +153,7 @@ class Monitor:
             "examples_per_second": (self.step - self._first) * self._batch_size / spent,
             "input_wait": None if waited is None else waited / spent,
         }
+        self._step_log.end_epoch(self._loss, optimizer)
         self.epoch, self.step, self._carried = self.epoch + 1, 0, 0.0
         self._job.rows.append({"epoch": self.epoch, **values})
         if self._training.schedule == "plateau":
@@ -153,7 +161,7 @@ class Monitor:
                 self._training, [rank(row) for row in self._job.rows]
             )
         self.save()  # first: the job's files can be written again from it
-        self._write()
+        self._write(per_tag)
         self._hooks.end_epoch(self.epoch - 1, self._logs())
         if self._hooks.any:
             self.save()  # again: they may have changed the rate or the weights
@@ -165,10 +173,10 @@ class Monitor:
         elif self._hooks.stopped and self.epoch < self.epochs:
             print("a callback has stopped the training", flush=True)
 
-    def _write(self) -> None:
+    def _write(self, per_tag: Sequence[dict[str, Any]] = ()) -> None:
         """Write the epoch down, with the weights that were validated."""
         with averaged(self._model):
-            self._job.write(self._model)
+            self._job.write(self._model, per_tag)
 
     def end(self) -> None:
         """Tell that the loop has ended."""
@@ -202,6 +210,7 @@ class Monitor:
             )
         self.epoch, self.step = progress["epoch"], progress["step"]
         self._carried = progress["loss"]
+        self._step_log.resume(self.step, self._carried)
         self._job.rows = progress["rows"]
         if self.epoch and not self.step:
             self._write()  # what the end of the epoch may have left undone
@@ -259,6 +268,7 @@ class Monitor:
             + f"step {self.step}/{self.steps}  "
             f"loss {float(self._loss) / self.step:.4f}  {rate:.1f} windows/s"
         )
+        self._step_log.write(self._model.optimizer)
         print(f"{_clear()}{text}", end="" if terminal else "\n", flush=True)
         self._shown = now
 

@@ -52,14 +52,14 @@ def run_training(
     windows, tags = batches(0).element_spec
     steps = _steps(batches(0), config)
     replicas = strategy.num_replicas_in_sync
-    _check(config, steps, windows.shape[0], tags.shape[1], replicas, tracks)
+    names = _check(config, steps, windows.shape[0], tags.shape[1], replicas, tracks)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
         model = _compiled_model(
             config, windows.shape[1], tags.shape[1], steps, replicas, rates, initial
         )
     job = Job(job_dir, config)
-    monitor = Monitor(model, tracks, training, steps, windows.shape[0], job, callbacks)
+    monitor = Monitor(model, tracks, training, steps, windows.shape[0], job, callbacks, names)
     if resume and job.has_state:
         monitor.resume()
 
@@ -135,7 +135,8 @@ def _check(
     n_tags: int,
     replicas: int,
     tracks: WholeTracks | None,
-) -> None:
+) -> list[str]:
+    """The tags that are learnt, if all fits."""
     training = config.training
     names, _ = select_tags(config.tags, config.tfrecords.vocabulary)
     if len(names) != n_tags:
@@ -158,3 +159,4 @@ def _check(
             "model-training.early_stopping and the schedule plateau watch the validation "
             "tracks: allowed are data sets that have some"
         )
+    return names

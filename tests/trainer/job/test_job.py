@@ -126,12 +126,13 @@ def test_validation_averages_windows_and_takes_the_loss_of_tracks():
     )
     sigmoid = 1 / (1 + np.exp(-windows))
     scores = np.array([sigmoid[:2].mean(axis=0), sigmoid[2]])
-    values = validate(model, tracks)
+    values, per_tag = validate(model, tracks, ["a", "b"])
     loss = -np.log([scores[0, 0], 1 - scores[0, 1], 1 - scores[1, 0], scores[1, 1]]).mean()
     assert values["val_loss"] == pytest.approx(loss, rel=1e-5)
     assert values["val_macro_roc_auc"] == 0.5  # the first tag is right, the second is not
     assert values["val_micro_roc_auc"] == 0.25  # one of the four pairs
-    assert validate(model, None) == {}
+    assert [(row["tag"], row["positives"]) for row in per_tag] == [("a", 1), ("b", 1)]
+    assert validate(model, None) == ({}, [])
 
 
 def test_scores_start_at_the_tags_frequencies():

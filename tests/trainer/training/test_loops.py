@@ -370,7 +370,7 @@ TWO_DEVICES = """
         model = train(training_batches(source, config), tracks, config, strategy,
                       f"{folder}/{name}", loop=loop)
         if name == "fit":
-            values = validate(model, tracks)
+            values, _ = validate(model, tracks)
             print(*values.values(), sep=",", file=open(f"{folder}/best.csv", "w"))
             tagger = config_tagger(model, config)
             export_saved_model(tagger, f"{folder}/export")
