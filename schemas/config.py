@@ -20,6 +20,8 @@ from schemas.manifest import Dataset
 
 SCHEDULES = ("constant", "cosine", "one-cycle", "plateau", "triangular")
 OPEN_SCHEDULES = ("constant", "plateau", "triangular")  # do not depend on the number of epochs
+LOSSES = ("bce", "focal", "asymmetric")
+NO_WEIGHTS, INVERSE = "none", "inverse"  # of tags
 # Keras' classes by the names that are given here, in any case.
 OPTIMIZERS = {
     name.lower(): name
@@ -77,6 +79,15 @@ class Training:
         "validated and kept",
         f"one of {', '.join(OPTIMIZERS)}, or an object with such a name",
         lambda v: keys.is_name(v) or (isinstance(v, dict) and keys.is_name(v.get("name"))),
+    )
+    loss: str = keys.choice(
+        "bce", LOSSES, "binary cross-entropy; where rare tags are lost, focal or asymmetric"
+    )
+    tag_weights: str = keys.key(
+        NO_WEIGHTS,
+        "how much each tag counts in the loss: all alike, by one over its frequency, or as listed",
+        f"{NO_WEIGHTS}, {INVERSE} or the path of a CSV file of tag,weight",
+        keys.is_name,
     )
     learning_rate: float = keys.real(1e-3, 1e-7, 10, "the highest rate of the schedule")
     schedule: str = keys.choice("one-cycle", SCHEDULES, "how the rate moves over the steps")

@@ -7,12 +7,15 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from schemas.audio_spec import AUDIO_FORMATS
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
 from schemas.config import OPEN_SCHEDULES, Config, describe, fill, read_config
 from schemas.manifest import Dataset, read_dataset
 from schemas.tag_choice import select_tags
+from trainer.descent.tag_weights import tag_weights
 from trainer.job.directory import (
     CONFIG,
     EXPORT,
@@ -130,7 +133,8 @@ def main(argv: Sequence[str]) -> int:
     dataset = read_dataset(options.dataset)
     config = fill(config, dataset)
     check_initial(config)
-    select_tags(config.tags, dataset.vocabulary)
+    names, _ = select_tags(config.tags, dataset.vocabulary)
+    tag_weights(config.training.tag_weights, names, dataset.vocabulary, np.ones(len(names)))
     if not dataset.records("train"):
         raise UsageError(f"{options.dataset} has no training tracks")
     init_from = config.training.init_from
@@ -154,8 +158,8 @@ def _check_job_dir(job_dir: str, overwrite: bool, resume: bool, init_from: str |
     lost = lost_file(job_dir)
     if resume and lost and job_parts(job_dir):
         raise UsageError(
-            f"{lost} is missing or empty: --resume cannot go on without it, choose another "
-            "directory or start again with --overwrite"
+            f"{lost} is missing: --resume cannot go on without it, choose another directory or "
+            "start again with --overwrite"
         )
 
 

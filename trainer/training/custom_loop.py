@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.descent.losses import of_windows
 from trainer.training.monitor import Monitor
 
 
@@ -33,13 +34,13 @@ def custom_loop(
     monitor : Monitor
         Told of every step and epoch.
     """
-    optimizer = model.optimizer
+    optimizer, window_losses = model.optimizer, of_windows(model.loss)
 
     def train_step(windows: tf.Tensor, tags: tf.Tensor) -> tf.Tensor:
         """One step on one replica, which sees its share of the batch."""
         with tf.GradientTape() as tape:
             scores = model(windows, training=True)
-            loss = tf.reduce_mean(keras.losses.binary_crossentropy(tags, scores))
+            loss = tf.reduce_mean(window_losses(tags, scores))
             loss = tf.add_n([loss, *model.losses])  # of regularizers, if the model has any
             # The optimizer sums the gradients of the replicas: this makes it their mean.
             scaled = optimizer.scale_loss(loss / strategy.num_replicas_in_sync)

@@ -11,7 +11,9 @@ import tensorflow as tf
 from schemas.common.errors import UsageError
 from schemas.config import Config
 from schemas.tag_choice import select_tags
+from trainer.descent.losses import make_loss
 from trainer.descent.optimizers import make_optimizer
+from trainer.descent.tag_weights import tag_weights
 from trainer.input.whole_tracks import WholeTracks
 from trainer.job.directory import BEST, Job, checkpoint_file
 from trainer.training.assemble import make_model, start_at_rates
@@ -53,10 +55,11 @@ def run_training(
     steps = _steps(batches(0), config)
     replicas = strategy.num_replicas_in_sync
     names = _check(config, steps, windows.shape[0], tags.shape[1], replicas, tracks)
+    weights = tag_weights(training.tag_weights, names, config.tfrecords.vocabulary, rates)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
         model = _compiled_model(
-            config, windows.shape[1], tags.shape[1], steps, replicas, rates, initial
+            config, windows.shape[1], tags.shape[1], steps, replicas, rates, initial, weights
         )
     job = Job(job_dir, config)
     monitor = Monitor(model, tracks, training, steps, windows.shape[0], job, callbacks, names)
@@ -82,6 +85,7 @@ def _compiled_model(
     replicas: int,
     rates: np.ndarray | None,
     initial: keras.Model | None,
+    weights: np.ndarray | None,
 ) -> keras.Model:
     """The model as a training starts, with its optimizer's variables."""
     training = config.training
@@ -92,7 +96,7 @@ def _compiled_model(
         take_over(model, initial, same_outputs(config))
     model.compile(
         make_optimizer(training, steps * training.epochs),
-        "binary_crossentropy",
+        make_loss(training.loss, weights),
         jit_compile=training.jit_compile,
         steps_per_execution=min(training.steps_per_execution, steps),
         auto_scale_loss=False,
