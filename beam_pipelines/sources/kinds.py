@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipelines.sources import fma, labels, magnatagatune, million_song, mtg_jamendo
+from beam_pipelines.sources import fma, folders, labels, magnatagatune, million_song, mtg_jamendo
 from beam_pipelines.sources.source import Kind
 from schemas.common.errors import UsageError
 
@@ -14,6 +14,7 @@ KINDS: tuple[Kind, ...] = (
     magnatagatune.KIND,
     mtg_jamendo.KIND,
     fma.KIND,
+    folders.KIND,
 )
 _OF_SINGLE_SOURCES = sorted({option for kind in KINDS for option in kind.options})
 

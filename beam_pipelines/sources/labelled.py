@@ -261,6 +261,8 @@ def label_files(
         say_found(len(rows), len(files))
     else:
         names = {file.path: file.path for file in listing.files}
+        if args.split == "artist" and not any(row.artist or row.part for row in rows):
+            print("no artist is known: the split is by track", file=sys.stderr)
     spellings: Mapping[str, Mapping[str, int]] = {}
     if args.spellings == "merge":
         merged, spellings = merge_spellings([row.tags for row in rows])
