@@ -18,6 +18,7 @@ from trainer.evaluation.bootstrap import RESAMPLES
 from trainer.evaluation.compare import compare, figures
 from trainer.evaluation.figures import check_file, check_place, plot_tags, save_figure
 from trainer.evaluation.metrics import comparison_table, table
+from trainer.evaluation.notes import skill_notes
 from trainer.evaluation.scoring import Scored, check_fit, find_model, label_columns, score_tracks
 
 
@@ -100,6 +101,8 @@ def main(argv: Sequence[str]) -> int:
     if len(scored.known) < len(scored.labels):
         missing = len(scored.labels) - len(scored.known)
         print(f"{missing} of the model's tags are not in the data set")
+    for note in skill_notes(options.split, *scored.columns(scored.known)):
+        print(f"note: {note}")
     for other, model in zip(others, models[1:], strict=True):
         result["comparison"] = {
             "model": model.path,

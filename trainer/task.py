@@ -16,6 +16,7 @@ from schemas.config import OPEN_SCHEDULES, Config, describe, fill, read_config
 from schemas.manifest import Dataset, read_dataset
 from schemas.tag_choice import select_tags
 from trainer.descent.tag_weights import tag_weights
+from trainer.evaluation.notes import skill_notes, tag_notes, window_notes
 from trainer.job.directory import (
     CONFIG,
     EXPORT,
@@ -41,9 +42,10 @@ if TYPE_CHECKING:  # --help does not wait for TensorFlow
     import tensorflow as tf
 
     from trainer.input.source import Source
+    from trainer.input.whole_tracks import WholeTracks
 
 _WINDOWS_A_BATCH = 32  # of the validation tracks
-_TRACKS_FOR_RATES = 5000  # more would not change where the scores start
+_TRACKS_TO_LOOK_AT = 5000  # more would not change where the scores start
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -197,8 +199,10 @@ def run(
     RunError
         If a shard cannot be read or the training diverges.
     """
-    import_tensorflow()
+    tf = import_tensorflow()
+    from trainer.input.records import shard_error
     from trainer.input.source import part_source
+    from trainer.input.whole_tracks import whole_tracks
     from trainer.training.assemble import fill_options, make_model
     from trainer.training.devices import make_strategy
     from trainer.training.run import best_model
@@ -219,54 +223,68 @@ def run(
     resume = resume and os.path.isfile(os.path.join(job_dir, CONFIG))
     if resume:
         check_same(config, job_dir)
-    if resume and has_ended(config, job_dir):
-        print("the training has ended already")
-        model = best_model(config, source.window, len(source.names), job_dir)
-    else:
-        if not resume:
-            clear_job(job_dir)
-        options = {"initial": initial, "loop": loop, "resume": resume, "callbacks": callbacks}
-        model = _train(config, source, validation, strategy, job_dir, options)
-    _export(model, config, job_dir)
-
-
-def _train(
-    config: Config,
-    source: Source,
-    validation: Source | None,
-    strategy: tf.distribute.Strategy,
-    job_dir: str,
-    options: dict[str, Any],
-) -> keras.Model:
-    """Train on sources; the best model. A shard that cannot be read is one line."""
-    tf = import_tensorflow()
-    from trainer.input.batches import training_batches
-    from trainer.input.records import read_tags, shard_error
-    from trainer.input.whole_tracks import whole_tracks
-    from trainer.training.run import run_training
-
     try:
         tracks = None if validation is None else whole_tracks(validation, _WINDOWS_A_BATCH)
-        _, tags = read_tags(source, _TRACKS_FOR_RATES)
-        return run_training(
-            lambda step: training_batches(source, config, step),
-            tracks,
-            config,
-            strategy,
-            job_dir,
-            rates=tags.mean(axis=0),
-            **options,
-        )
+        if resume and has_ended(config, job_dir):
+            print("the training has ended already")
+            model = best_model(config, source.window, len(source.names), job_dir)
+        else:
+            if not resume:
+                clear_job(job_dir)
+            options = {"initial": initial, "loop": loop, "resume": resume, "callbacks": callbacks}
+            model = _train(config, source, tracks, strategy, job_dir, options)
+        _export(model, config, tracks, job_dir)
     except tf.errors.OpError as error:
         shards = source.shards + (validation.shards if validation else [])
         raise shard_error(shards, error) from error
 
 
-def _export(model: keras.Model, config: Config, job_dir: str) -> None:
-    """Write a job's model as SavedModel and for LiteRT."""
+def _train(
+    config: Config,
+    source: Source,
+    tracks: WholeTracks | None,
+    strategy: tf.distribute.Strategy,
+    job_dir: str,
+    options: dict[str, Any],
+) -> keras.Model:
+    """Say what the data set lacks, and train; the best model."""
+    from trainer.input.batches import training_batches
+    from trainer.input.records import needed_length, read_lengths, read_tags
+    from trainer.training.run import run_training
+
+    _, tags = read_tags(source, _TRACKS_TO_LOOK_AT)
+    lengths = read_lengths(source, _TRACKS_TO_LOOK_AT)
+    notes = tag_notes("train", source.names, tags, source.records)
+    notes += window_notes(config.training.window_seconds, lengths, needed_length(source))
+    if tracks is None:
+        notes.append("there are no validation tracks: the last epoch counts as the best")
+    else:
+        notes += tag_notes("validation", source.names, tracks.truth, len(tracks.tids))
+    _say(notes)
+    return run_training(
+        lambda step: training_batches(source, config, step),
+        tracks,
+        config,
+        strategy,
+        job_dir,
+        rates=tags.mean(axis=0),
+        **options,
+    )
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", flush=True)
+
+
+def _export(model: keras.Model, config: Config, tracks: WholeTracks | None, job_dir: str) -> None:
+    """Write a job's model as SavedModel and for LiteRT; say if it has learnt nothing."""
+    from trainer.evaluation.validation import track_scores
     from trainer.tagger.clip_tagger import config_tagger
     from trainer.tagger.saved_model import export_saved_model
 
+    if tracks is not None:
+        _say(skill_notes("validation", tracks.truth, track_scores(model, tracks)))
     tagger = config_tagger(model, config, inherited_licence(config.training.init_from))
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)

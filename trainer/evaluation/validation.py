@@ -35,7 +35,7 @@ def validate(
     """
     if tracks is None:
         return {}, []
-    scores = tracks.average(model.predict(tracks.windows, verbose=0))
+    scores = track_scores(model, tracks)
     result = report(tracks.truth, scores, names or [""] * scores.shape[1])
     likely = np.clip(np.where(tracks.truth, scores, 1 - scores), 1e-7, 1)
     figures = {
@@ -47,3 +47,8 @@ def validate(
         },
     }
     return figures, result["per_tag"]
+
+
+def track_scores(model: keras.Model, tracks: WholeTracks) -> np.ndarray:
+    """Scores of whole tracks, the mean over their windows: float [tracks, tags]."""
+    return tracks.average(model.predict(tracks.windows, verbose=0))

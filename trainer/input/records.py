@@ -96,6 +96,32 @@ def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]
     return [tid for tid, _ in rows], tags.reshape(-1, len(source.names))
 
 
+def read_lengths(source: Source, limit: int = -1) -> np.ndarray:
+    """Stored lengths of the tracks, int64 [tracks], in samples or frames as the records are.
+
+    Parameters
+    ----------
+    source : Source
+    limit : int
+        Read only so many tracks; all by default.
+    """
+
+    def parse(record: tf.Tensor) -> Any:
+        return stored_length(
+            tf.io.parse_single_example(record, _features(source, AUDIO))[AUDIO], source
+        )
+
+    records = record_reader(source)(tf.constant(source.shards)).take(limit)
+    return np.array(list(records.map(parse).as_numpy_iterator()), np.int64)
+
+
+def needed_length(source: Source) -> int:
+    """The stored length that fills a window."""
+    if source.audio_format == LOG_MEL:
+        return source.window
+    return source.spec.min_samples(source.frontend, source.window)
+
+
 def _features(source: Source, *names: str) -> dict[str, tf.io.FixedLenFeature]:
     features = {
         TID: tf.io.FixedLenFeature([], tf.string),
@@ -140,7 +166,7 @@ def decode_clip(data: tf.Tensor, source: Source) -> tf.Tensor:
         frames = tf.reshape(tf.io.decode_raw(data, tf.float32), [1, -1, spec.n_mels])
         return pad_clips(frames, source.window, clip_floor(frames, spec))[0]
     samples = tf.io.decode_raw(data, tf.int16)[None]
-    samples = pad_clips(samples, spec.min_samples(source.frontend, source.window), 0)
+    samples = pad_clips(samples, needed_length(source), 0)
     if source.frontend == WAVEFORM:
         return samples[0]
     return log_mel(to_float(samples), spec)[0]
