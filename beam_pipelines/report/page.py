@@ -78,6 +78,7 @@ def render_report(data: Mapping[str, Any], tracks: pa.Table) -> str:
         ("parts", "Parts", _parts(data, tracks)),
         ("tracks", "Tracks", _charts(tracks)),
         ("tags", "Tags", _tags(data, tracks)),
+        *([("spellings", "Spellings", _spellings(data))] if data["spellings"] else []),
         ("options", "Options and fingerprints", _options(data)),
     ]
     title = f"Data set of {tracks.num_rows:,} tracks with {len(data['vocabulary']):,} tags"
@@ -276,6 +277,20 @@ def _tags(data: Mapping[str, Any], tracks: pa.Table) -> list[Safe]:
         foot = [row(title, _wide(""), number(planned), number(written), *empty)]
     head = ["Tag", keys, ">planned", ">written", *(f">{part}" for part in PARTS)]
     return [tag("p", text), table(head, rows, foot=foot)]
+
+
+def _spellings(data: Mapping[str, Any]) -> list[Safe]:
+    """What the inputs call a tag."""
+    found = data["spellings"]
+    order = sorted(found, key=lambda name: (-sum(found[name].values()), name))
+    rows = (
+        row(name, cell(", ".join(f"{spelling} ({n:,})" for spelling, n in found[name].items())))
+        for name in order[:MOST_TAGS]
+    )
+    text = "Tags that the inputs write in several ways, each with its tracks."
+    if hidden := len(order) - MOST_TAGS:
+        text += f" {hidden:,} rarer ones are not shown." if hidden > 0 else ""
+    return [tag("p", text), table(["Tag", "Written as"], rows)]
 
 
 def _options(data: Mapping[str, Any]) -> list[Safe]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipelines.sources import fma, folders, labels, magnatagatune, million_song, mtg_jamendo
+from beam_pipelines.sources import (
+    file_tags,
+    fma,
+    folders,
+    labels,
+    magnatagatune,
+    million_song,
+    mtg_jamendo,
+)
 from beam_pipelines.sources.source import Kind
 from schemas.common.errors import UsageError
 
@@ -15,6 +23,7 @@ KINDS: tuple[Kind, ...] = (
     mtg_jamendo.KIND,
     fma.KIND,
     folders.KIND,
+    file_tags.KIND,
 )
 _OF_SINGLE_SOURCES = sorted({option for kind in KINDS for option in kind.options})
 

@@ -122,6 +122,7 @@ def make_data(rows, planned=None, losses=None, songs=9) -> dict:
         "parts": parts,
         "listed": {"files": 8, "songs": songs},
         "ignored": {},
+        "spellings": {},
         "stages": stages,
         "fingerprints": {"audio": {"files": 8, "sha256": "ab12"}, "scan": None},
         "options": OPTIONS,
@@ -143,6 +144,16 @@ def page() -> Page:
             make_data(ROWS, planned, losses) | {"ignored": {".jpg": 3}}, make_tracks(ROWS)
         )
     )
+
+
+def test_what_the_inputs_call_a_tag():
+    spellings = {"rock": {"rock": 9, "Rock": 2}, "hip hop": {"Hip-Hop": 1000, "<hip hop>": 40}}
+    data = make_data(ROWS, {"rock": 4}) | {"spellings": spellings}
+    page = Page(render_report(data, make_tracks(ROWS)))
+    assert page.tables["spellings"] == [
+        [["Tag", "Written as"]]
+        + [["hip hop", "Hip-Hop (1,000), <hip hop> (40)"], ["rock", "rock (9), Rock (2)"]]
+    ]
 
 
 def test_stages_read_as_an_account(page):
