@@ -70,6 +70,7 @@ def main(argv: Sequence[str]) -> int:
             args.audio_format,
             options.audio_spec(args),
             describe_run(beam_options, started),
+            args.max_unreadable,
         )
     print(_accounts(manifest["data"]))
     records = {part: manifest["data"]["parts"][part]["records"] for part in PARTS}
@@ -204,6 +205,7 @@ def write_missing(
         limits=filters.read_limits(args),
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
+        stop_at_change=args.changed == "stop",
     )
     shards = [layout.Shard(**shard) for shard in planned["shards"]]
     damaged = layout.delete_damaged(args.output, work, shards)

@@ -34,7 +34,8 @@ from beam_pipelines.runtime.resumable import (
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
 from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio, parse_7digitalid
-from beam_pipelines.scanning.measure import MeasureChunk, gather
+from beam_pipelines.scanning.losses import add_input_options
+from beam_pipelines.scanning.measure import MeasureChunk, check_unread, gather
 from beam_pipelines.scanning.scan_table import check_suffix, rejects_path, write_scan
 from schemas import tables
 from schemas.audio_files import ignored_line
@@ -59,6 +60,7 @@ def main(argv: Sequence[str]) -> int:
             delete_attempts(rejects_path(args.output))
         chunks = _measure(args, listing, work, beam_options)
         kept, rejects = gather(chunks, len(listing.files))
+        check_unread(chunks, rejects, len(listing.files), args.max_unreadable)
         write_scan(rejects_path(args.output), rejects)
         write_scan(args.output, kept)
         for name in storage.list_names(work):
@@ -98,6 +100,7 @@ def _build_parser() -> ArgumentParser:
         help="the table, FILE.parquet or FILE.csv; the rejects go to FILE.rejects.parquet or "
         ".csv. Tables that are there are replaced",
     )
+    add_input_options(parser)
     filters.add_filters(parser.add_argument_group("audio filters (each off at 0)"))
     return parser
 
@@ -134,7 +137,7 @@ def _measure(
 ) -> list[Chunk]:
     """Measure the chunks that are not there yet; returns all."""
     audio_dir, limits = args.audio_dir, filters.read_limits(args)
-    any_name = args.names == "any"
+    any_name, stop = args.names == "any", args.changed == "stop"
     listed = pa.table(list(zip(*listing.files, strict=True)), schema=_LISTED)
     settings = [audio_dir, dataclasses.astuple(limits), soundfile.__libsndfile_version__, any_name]
     plan_id = fingerprint(settings, *(column.to_pylist() for column in listed.columns))
@@ -158,7 +161,7 @@ def _measure(
             | "Chunks of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
             | "Spread the chunks" >> beam.Reshuffle()
             | "Decode and measure"
-            >> beam.ParDo(MeasureChunk(audio_dir, listing_path, limits, must_see, any_name))
+            >> beam.ParDo(MeasureChunk(audio_dir, listing_path, limits, must_see, any_name, stop))
         )
     return chunks
 

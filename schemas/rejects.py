@@ -39,7 +39,8 @@ class Reason(enum.StrEnum):
     NO_TAG = "no_tag"
     NO_SPLIT = "no_split"  # the user's split file does not name the track
     EMPTY_FILE = "empty_file"  # 0 bytes
-    UNREADABLE = "unreadable"  # the file system failed
+    UNREADABLE = "unreadable"  # the file system failed; detail: the error's name
+    CHANGED = "changed"  # no more as it was listed
     UNDECODABLE = "undecodable"
     MISLABELLED = "mislabelled"  # audio of another format than its name says
     NO_SAMPLES = "no_samples"  # decodes to nothing
@@ -68,6 +69,7 @@ _STAGES = {
     Reason.NO_SPLIT: Stage.SPLIT,
     Reason.EMPTY_FILE: Stage.AUDIO,
     Reason.UNREADABLE: Stage.AUDIO,
+    Reason.CHANGED: Stage.AUDIO,
     Reason.UNDECODABLE: Stage.AUDIO,
     Reason.MISLABELLED: Stage.AUDIO,
     Reason.NO_SAMPLES: Stage.AUDIO,

@@ -74,6 +74,8 @@ def probe(data: bytes) -> Probe:
             sample_rate=_positive(info, "sample_rate", int),
             bit_rate=_positive(info, "bitrate", int),
         )
+    except MemoryError:
+        raise
     except Exception:  # mutagen lets parsers' errors of every kind through
         return Probe()
 

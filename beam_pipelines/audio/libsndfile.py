@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from schemas.rejects import Reason
 
 SAMPLE_RATES = range(1000, 1_000_001)
 LARGEST_SAMPLE = 1e6
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of the machine, in bytes
 MOST_CHANNELS = 256  # more are a claim of a damaged header
 
 
@@ -62,7 +64,11 @@ def decode_blocks(file: BinaryIO | int, size: int) -> Iterator[tuple[np.ndarray,
                 samples = source.read(size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise AudioError(Reason.UNDECODABLE, error.error_string.strip()) from error
-            except (RuntimeError, MemoryError, ValueError) as error:
+            except MemoryError as error:
+                if n_claimed * source.channels * 4 <= _MEMORY:  # it is ours that is full
+                    raise
+                raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
+            except (RuntimeError, ValueError) as error:
                 raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
             # `not <` so that NaN fails too.
             if has_floats and not np.abs(samples).max(initial=0) < LARGEST_SAMPLE:

@@ -17,6 +17,7 @@ from beam_pipelines.dataset.layout import TRANSFORM, Shard
 from beam_pipelines.report.accounts import check_accounts, count_stages, why_none
 from beam_pipelines.report.page import render_report
 from beam_pipelines.runtime import storage
+from beam_pipelines.scanning.losses import count_unread, too_many_unread
 from schemas import tables
 from schemas.audio_spec import AudioSpec
 from schemas.common.errors import RunError, UsageError
@@ -132,6 +133,23 @@ def _copy_transform(names: Sequence[str], source: str, output: str) -> None:
         storage.write_bytes(target, storage.read_bytes(storage.join(source, *name.split("/"))))
 
 
+def _check_unread(
+    work: str,
+    shards: Sequence[Shard],
+    sides: Sequence[Mapping[str, Any]],
+    n_files: int,
+    most: float,
+) -> None:
+    unread = [count_unread(side["rejects"]) for side in sides]
+    error = too_many_unread(unread, n_files, most)
+    if error is None:
+        return
+    for shard, counts in zip(shards, unread, strict=True):
+        if counts:
+            storage.delete(layout.side_path(work, shard.key))
+    raise error
+
+
 def _write_tables(
     output: str, tracks: pa.Table, rejects: pa.Table, data: Mapping[str, Any]
 ) -> None:
@@ -186,6 +204,7 @@ def finish(
     audio_format: str,
     spec: AudioSpec,
     run: Mapping[str, Any],
+    max_unreadable: float,
 ) -> dict[str, Any]:
     """Write everything but the shards; the manifest comes last.
 
@@ -199,6 +218,8 @@ def finish(
         What the shards hold.
     run : mapping
         Runner, times and versions.
+    max_unreadable : float
+        Percent of the files that may have failed with an error that can pass.
 
     Returns
     -------
@@ -208,11 +229,14 @@ def finish(
     Raises
     ------
     RunError
-        If a shard is missing or the accounts do not close.
+        If a shard is missing, the accounts do not close or too many files were not read: the
+        shards that lack them count as unfinished then.
     UsageError
         If not one track was written; then the directory holds nothing of the data set.
     """
-    sides = read_sides(output, work, [Shard(**shard) for shard in plan["shards"]])
+    shards = [Shard(**shard) for shard in plan["shards"]]
+    sides = read_sides(output, work, shards)
+    _check_unread(work, shards, sides, plan["n_files"], max_unreadable)
     tracks = all_tracks(sides)
     rejects = all_rejects(work, sides)
     if not tracks.num_rows:

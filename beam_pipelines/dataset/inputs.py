@@ -34,6 +34,8 @@ _UNSHAPING = {
     "audio_dir",
     "output",
     "overwrite",
+    "max_unreadable",
+    "changed",
     "dry_run",
     "verbose",
     "tag_lists",

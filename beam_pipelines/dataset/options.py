@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from beam_pipelines.audio.filters import add_filters
+from beam_pipelines.scanning.losses import add_input_options
 from beam_pipelines.sources import kinds
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
 from schemas.common.arguments import percent, positive_int
@@ -48,6 +49,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="replace another data set in --output (deletes only the files that a build writes)",
     )
+    add_input_options(group)
     group.add_argument(
         "--dry_run", action="store_true", help="plan, print the counts and write nothing"
     )

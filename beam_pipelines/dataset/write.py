@@ -26,7 +26,9 @@ from beam_pipelines.dataset import layout, rules, sharding
 from beam_pipelines.dataset.layout import read_side, side_path
 from beam_pipelines.dataset.rules import Candidate
 from beam_pipelines.runtime import sealed, storage
+from beam_pipelines.runtime.patience import error_name
 from beam_pipelines.runtime.preflight import check_sight
+from beam_pipelines.scanning.losses import changed_error
 from beam_pipelines.scanning.measure import measured_columns
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.example import encode_example, tfrecord
@@ -51,6 +53,8 @@ class WriteSettings:
         Tags by number.
     must_see : tuple of str
         Files that a worker must be able to read before it begins.
+    stop_at_change : bool
+        Whether a file that has changed since it was listed ends the run.
     """
 
     audio_dir: str
@@ -61,6 +65,7 @@ class WriteSettings:
     limits: Limits
     vocabulary: tuple[str, ...]
     must_see: tuple[str, ...]
+    stop_at_change: bool = False
 
 
 class Moments:
@@ -160,9 +165,14 @@ class WriteShard(beam.DoFn):
     def _record(self, copy: Candidate, side: _Side) -> bytes:
         settings = self.settings
         try:
-            data = storage.read_bytes(storage.join(settings.audio_dir, copy.path))
+            data, _ = storage.read_clip(storage.join(settings.audio_dir, copy.path))
         except (OSError, BeamIOError) as error:
-            raise Failure(Reason.UNREADABLE, type(error).__name__) from error
+            raise Failure(Reason.UNREADABLE, error_name(error)) from error
+        if len(data) != copy.size:
+            detail = f"{len(data)} bytes, listed were {copy.size}"
+            if settings.stop_at_change:
+                raise changed_error(copy.path, detail)
+            raise Failure(Reason.CHANGED, detail)
         try:
             headers.check_label(copy.path, data)
             clip = decode.load_clip(data, settings.spec)

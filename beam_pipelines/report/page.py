@@ -45,6 +45,7 @@ REASON_WORDS = {
     Reason.NO_SPLIT: "not named in the split file",
     Reason.EMPTY_FILE: "file of 0 bytes",
     Reason.UNREADABLE: "file that could not be read",
+    Reason.CHANGED: "file that had changed since it was listed",
     Reason.UNDECODABLE: "file that could not be decoded",
     Reason.MISLABELLED: "audio of another format than its name says",
     Reason.NO_SAMPLES: "file that decodes to nothing",

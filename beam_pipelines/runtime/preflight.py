@@ -9,18 +9,23 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from apache_beam.io.filesystem import BeamIOError
 
 from beam_pipelines.runtime import storage
+from beam_pipelines.runtime.patience import patiently
 from schemas.common.errors import UsageError
 
 _TRIES = 100
 # A traceback names the class by its module, wherever that lies.
 _NAME = re.escape(f"{UsageError.__module__}.{UsageError.__qualname__}")
 _REFUSAL = re.compile(rf"{_NAME}: (.*?)(?: \[while running .*)?$", re.MULTILINE)
+
+
+def _once(read: Callable[[], bytes]) -> bytes:
+    return read()
 
 
 def first_seen(paths: Iterable[str]) -> tuple[str, ...]:
@@ -51,7 +56,7 @@ def check_sight(paths: Sequence[str]) -> None:
         At the first file that cannot be read here.
     """
     for path in paths:
-        if not _can_read(path):
+        if not _can_read(path, patiently):
             raise UsageError(
                 f"a worker on {platform.node()} cannot read {path}: inputs and output must lie "
                 "where every worker finds them under the same path (a shared or an object file "
@@ -65,9 +70,12 @@ def find_refusal(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _can_read(path: str) -> bool:
-    with contextlib.suppress(OSError, BeamIOError):
+def _can_read(path: str, call: Callable[[Callable[[], bytes]], bytes] = _once) -> bool:
+    def read() -> bytes:
         with open(path, "rb") if storage.is_local(path) else storage.open_read(path) as stream:
-            stream.read(1)
+            return stream.read(1)
+
+    with contextlib.suppress(OSError, BeamIOError):
+        call(read)
         return True
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import re
 import shutil
 import sys
 import tempfile
@@ -118,6 +119,11 @@ def make_pipeline(
         refusal = find_refusal(str(error))
         if refusal:
             raise UsageError(refusal) from error
+        if re.search(r"^(\w+\.)*_?(\w*)MemoryError\b", str(error), re.MULTILINE):
+            raise RunError(
+                "there is not enough memory: fewer --direct_num_workers need less "
+                f"({_cause(error)})"
+            ) from error
         raise RunError(f"the pipeline stopped: {_cause(error)}") from error
 
 

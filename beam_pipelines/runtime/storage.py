@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipelines.runtime.patience import patiently
 from schemas.common import files
 from schemas.common.cores import n_cores
 from schemas.common.errors import UsageError
@@ -68,12 +71,37 @@ def open_write(path: str) -> io.BufferedIOBase:
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole content of a file."""
-    if is_local(path):
-        with open(path, "rb") as stream:
+    """The whole content of a file; tried again where it fails for what may pass."""
+
+    def read() -> bytes:
+        with open(path, "rb") if is_local(path) else open_read(path) as stream:
             return stream.read()
-    with open_read(path) as stream:
-        return stream.read()
+
+    return patiently(read)
+
+
+def read_clip(path: str) -> tuple[bytes, float | None]:
+    """The whole content of an audio file, and its time of change in s since 1970 if it has one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, also where it has become a pipe, which might never end.
+    """
+    if not is_local(path):
+        return read_bytes(path), None
+
+    def read() -> tuple[bytes, float]:
+        with open(path, "rb", opener=_open_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise OSError(errno.ENOTSUP, "no regular file", path)
+            return stream.read(), os.fstat(stream.fileno()).st_mtime
+
+    return patiently(read)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_text(path: str, what: str) -> str:

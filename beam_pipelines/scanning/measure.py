@@ -19,9 +19,11 @@ from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.headers import Probe, check_label, probe
 from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.runtime import sealed, storage
+from beam_pipelines.runtime.patience import error_name
 from beam_pipelines.runtime.preflight import check_sight
 from beam_pipelines.runtime.resumable import Chunk
 from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
+from beam_pipelines.scanning.losses import changed_error, count_unread, too_many_unread
 from schemas import tables
 from schemas.common.errors import RunError
 from schemas.rejects import FILE, Reason, Reject
@@ -93,11 +95,13 @@ def measure_file(
     if file.size and (reason := failed_filter(file.size, None, limits)):
         return reject(reason, failure_detail(reason, None, limits))
     try:
-        data = storage.read_bytes(storage.join(audio_dir, file.path))
+        data, mtime = storage.read_clip(storage.join(audio_dir, file.path))
+        if len(data) != file.size or mtime not in (None, file.mtime):
+            return reject(Reason.CHANGED, f"{len(data)} bytes, listed were {file.size}")
         check_label(file.path, data)
         samples, rate = decode(data)
     except (OSError, BeamIOError) as error:
-        return reject(Reason.UNREADABLE, type(error).__name__)
+        return reject(Reason.UNREADABLE, error_name(error))
     except AudioError as error:
         return reject(error.reason, error.detail)
     stats = measure_silence(to_mono(samples), rate)
@@ -126,7 +130,9 @@ class MeasureChunk(beam.DoFn):
         limits: Limits,
         must_see: Sequence[str] = (),
         any_name: bool = False,
+        stop_at_change: bool = False,
     ) -> None:
+        self.stop_at_change = stop_at_change
         self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
         self.must_see, self.any_name = must_see, any_name
 
@@ -142,6 +148,8 @@ class MeasureChunk(beam.DoFn):
         for values in self.listed.slice(chunk.start, chunk.stop - chunk.start).to_pylist():
             file = AudioFile(**values)
             found = measure_file(self.audio_dir, file, self.limits, self.any_name)
+            if self.stop_at_change and isinstance(found, Reject) and found.reason == Reason.CHANGED:
+                raise changed_error(found.path, found.detail)
             rows.append(found.row() if isinstance(found, Reject) else found)
             kind = "rejects" if isinstance(found, Reject) else "kept"
             Metrics.counter("scan", kind).inc()
@@ -182,3 +190,21 @@ def gather(chunks: Sequence[Chunk], n_listed: int) -> tuple[pa.Table, pa.Table]:
     no_track = pa.nulls(len(rejects), pa.string())
     rejects = rejects.append_column("track_id", no_track).select(tables.REJECTS.names)
     return rows.filter(pc.invert(rejected)).select(tables.SCAN.names), rejects
+
+
+def check_unread(chunks: Sequence[Chunk], rejects: pa.Table, n_files: int, most: float) -> None:
+    """See that no more than `most` percent of the files failed with an error that may pass.
+
+    Raises
+    ------
+    RunError
+        If more did; the chunks with such files are deleted, to be measured again.
+    """
+    error = too_many_unread([count_unread(rejects)], n_files, most)
+    if error is None:
+        return
+    for chunk in chunks:
+        rows = sealed.read_table(chunk.path)
+        if rows is None or count_unread(rows):
+            storage.delete(chunk.path)
+    raise error

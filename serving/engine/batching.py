@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from beam_pipelines.audio.errors import AudioError
+from beam_pipelines.runtime.patience import error_name, patiently
 from schemas.common.errors import RunError
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
@@ -74,7 +75,7 @@ def open_track(path: str, info: ModelInfo) -> Track | str:
     """Decode a file, or say why not; whatever a broken file does, the others go on."""
     try:
         if "://" not in path:
-            return load_track(path, info)
+            return patiently(lambda: load_track(path, info))
         from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
 
         with storage.local_copy(path) as local:
@@ -82,7 +83,9 @@ def open_track(path: str, info: ModelInfo) -> Track | str:
     except AudioError as error:
         return str(error)
     except OSError as error:
-        return f"{Reason.UNREADABLE}: {error.strerror or error}"
+        return f"{Reason.UNREADABLE}: {error_name(error)}, {error.strerror or error}"
+    except MemoryError:
+        raise
     except Exception as error:
         return f"{Reason.UNDECODABLE}: {error or type(error).__name__}"
 

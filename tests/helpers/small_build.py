@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import soundfile
@@ -33,7 +34,7 @@ def small_options(folder: pathlib.Path, output: pathlib.Path, *more: str) -> lis
     return [*own, *form, *more]
 
 
-def build_unfinished(arguments: list[str]) -> None:
+def build_unfinished(arguments: list[str], before_write: Callable[[], None] = lambda: None) -> None:
     """Do all of a build but its last step, as if it had been killed there."""
     args, rest = options.build_parser().parse_known_args(arguments)
     options.check_together(args)
@@ -41,4 +42,5 @@ def build_unfinished(arguments: list[str]) -> None:
     with claim.claim(args.output, inputs.plan_id, args.overwrite) as state:
         assert isinstance(state, claim.Claim)
         planned = build.make_plan(args, inputs, state.work, rest)
+        before_write()
         build.write_missing(args, planned, state.work, (), parse_options(rest))

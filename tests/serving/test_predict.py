@@ -162,7 +162,7 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     assert errors == [
         "  error: empty_file",
         "  error: undecodable: no format that libsndfile reads",
-        "  error: unreadable: No such file or directory",
+        "  error: unreadable: ENOENT, No such file or directory",
     ]
     names = [line for line in out.splitlines() if not line.startswith(" ")]
     assert names == [str(folder / name) for name in ("a.wav", "b.mp3", "c.mp3", "d.ogg", "e.wav")]

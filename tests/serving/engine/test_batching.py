@@ -1,5 +1,7 @@
 """Windows of many tracks in a batch: every track gets its own scores back."""
 
+import errno
+
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +12,7 @@ from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.common.errors import RunError
 from schemas.saved_model import ModelInfo
 from serving.engine.batching import Collector, answer, batch_size, open_track, pack, tag_track
+from tests.helpers.disks import failing
 
 SPEC = AudioSpec(sample_rate=1000, n_fft=64, hop_length=32, n_mels=8)
 INFO = ModelInfo(["peak", "mean"], SPEC, WAVEFORM, window=100, model={})
@@ -66,7 +69,24 @@ def check(track, result):
 
 
 def test_what_cannot_be_opened_says_why(tracks):
-    assert tracks[-2:] == ["empty_file", "unreadable: No such file or directory"]
+    assert tracks[-2:] == ["empty_file", "unreadable: ENOENT, No such file or directory"]
+
+
+def test_a_hiccup_of_the_disk_is_no_error_and_full_memory_no_files(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.full(100, 0.1), 1000)
+    path = str(tmp_path / "a.wav")
+    left = failing(monkeypatch, {"a.wav": [errno.EIO] * 3})
+    assert len(open_track(path, INFO)) == 1 and not left["a.wav"]
+    left["a.wav"][:] = [errno.ESTALE, None]
+    assert open_track(path, INFO) == "unreadable: ESTALE, Stale file handle"
+    left["a.wav"][:] = []
+
+    def read(self, *args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", read)
+    with pytest.raises(MemoryError):
+        open_track(path, INFO)
 
 
 @given(st.lists(st.integers(0, 8), max_size=12), st.integers(1, 20))
