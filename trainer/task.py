@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from schemas.audio_spec import AUDIO_FORMATS
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
-from schemas.config import OPEN_SCHEDULES, Config, describe, fill, read_config
-from schemas.manifest import Dataset, read_dataset
-from schemas.tag_choice import select_tags
-from trainer.descent.tag_weights import tag_weights
+from schemas.config import OPEN_SCHEDULES, Config, describe
+from schemas.manifest import Dataset
 from trainer.evaluation.notes import skill_notes, tag_notes, window_notes
 from trainer.job.directory import (
     CONFIG,
@@ -29,13 +23,12 @@ from trainer.job.directory import (
 from trainer.tagger.litert import export_lite
 from trainer.training.callbacks import KERAS_CALLBACKS, find_callback
 from trainer.training.fine_tune import (
-    check_initial,
     inherited_licence,
-    initial_settings,
     read_initial,
     same_outputs,
     take_over,
 )
+from trainer.training.options import RawHelp, add_config_options, read_options
 
 if TYPE_CHECKING:  # --help does not wait for TensorFlow
     import keras
@@ -48,10 +41,6 @@ _WINDOWS_A_BATCH = 32  # of the validation tracks
 _TRACKS_TO_LOOK_AT = 5000  # more would not change where the scores start
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults shown, the list of keys left as it is."""
-
-
 def parser() -> ArgumentParser:
     """The options of the command."""
     options = ArgumentParser(
@@ -60,33 +49,11 @@ def parser() -> ArgumentParser:
         "CPU. JOB_DIR gets config.json, epochs.csv, metrics.json, TensorBoard logs/, checkpoints/\n"
         "and the best epoch's SavedModel in export/1, for LiteRT in export/1.tflite.",
         epilog=f"keys for --config and --set, with their defaults:\n{describe()}",
-        formatter_class=_Help,
+        formatter_class=RawHelp,
     )
-    options.add_argument(
-        "--dataset", required=True, help="directory that beam_pipelines.build wrote"
-    )
+    add_config_options(options)
     options.add_argument("--job_dir", required=True, help="where the training leaves its results")
-    options.add_argument("--config", help="a JSON file of settings; see the keys below")
-    options.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="settings that win over the file: section.key, or the key alone if only one has it",
-    )
-    options.add_argument(
-        "--init_from",
-        metavar="DIR",
-        help="start from the weights of a network of trainer.import_pretrained or of an earlier "
-        "job: its model and window, and its output layer if the tags are the same",
-    )
     options.add_argument("--epochs", type=int, help="as --set model-training.epochs")
-    options.add_argument(
-        "--frontend",
-        choices=AUDIO_FORMATS,
-        help="as --set model.frontend; by default what the data set holds",
-    )
     _add_run_options(options)
     return options
 
@@ -125,20 +92,8 @@ def _add_run_options(options: ArgumentParser) -> None:
 def main(argv: Sequence[str]) -> int:
     """Train, write the job directory and export."""
     options = parser().parse_args(argv)
-    settings = list(options.set)
-    if options.epochs is not None:
-        settings.append(f"model-training.epochs={options.epochs}")
-    if options.frontend:
-        settings.append(f"model.frontend={options.frontend}")
-    base = initial_settings(options.init_from) if options.init_from else None
-    config = read_config(options.config, settings, base=base)
-    dataset = read_dataset(options.dataset)
-    config = fill(config, dataset)
-    check_initial(config)
-    names, _ = select_tags(config.tags, dataset.vocabulary)
-    tag_weights(config.training.tag_weights, names, dataset.vocabulary, np.ones(len(names)))
-    if not dataset.records("train"):
-        raise UsageError(f"{options.dataset} has no training tracks")
+    epochs = [] if options.epochs is None else [f"model-training.epochs={options.epochs}"]
+    config, dataset = read_options(options, *epochs)
     init_from = config.training.init_from
     _check_job_dir(options.job_dir, options.overwrite, options.resume, init_from)
     callbacks = [find_callback(text) for text in options.callback]

@@ -37,6 +37,7 @@ COMMANDS = {
     "config": Command("trainer.config", "train"),
     "evaluate": Command("trainer.evaluate", "train", "tensorflow"),
     "export": Command("trainer.export", "train", "tensorflow"),
+    "find-rate": Command("trainer.find_rate", "train", "tensorflow"),
     "import-pretrained": Command("trainer.import_pretrained", "train", "tensorflow"),
     "lite": Command("serving.lite", ""),
     "plot": Command("trainer.plot", "train", "matplotlib"),

@@ -224,6 +224,36 @@ def _scatter(
         )  # fmt: skip
 
 
+def plot_rates(rates: np.ndarray, losses: np.ndarray, suggestion: float | None) -> Figure:
+    """The loss over the learning rate, and what is suggested.
+
+    Parameters
+    ----------
+    rates, losses : np.ndarray [steps]
+        See :func:`trainer.descent.rate_test.rate_test`.
+    suggestion : float, optional
+        The rate to mark.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color=_COLOURS[0], linewidth=1.8)
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    _clean(axes, "loss of the batches while the rate rises (smoothed)")
+    if suggestion is not None:
+        lowest = int(np.argmin(losses))
+        axes.plot(rates[lowest], losses[lowest], "o", color=_COLOURS[0], markersize=6)
+        axes.axvline(suggestion, color=_COLOURS[1], label=f"suggestion {suggestion:.2g}")
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
 def names_that_fit(points: np.ndarray, lengths: Sequence[int]) -> list[int]:
     """Which points can have their name beside them, so that no two names overlap.
 

@@ -58,7 +58,7 @@ def run_training(
     weights = tag_weights(training.tag_weights, names, config.tfrecords.vocabulary, rates)
     keras.utils.set_random_seed(training.seed)
     with strategy.scope():
-        model = _compiled_model(
+        model = compiled_model(
             config, windows.shape[1], tags.shape[1], steps, replicas, rates, initial, weights
         )
     job = Job(job_dir, config)
@@ -77,7 +77,7 @@ def run_training(
     return best_model(config, windows.shape[1], tags.shape[1], job_dir)
 
 
-def _compiled_model(
+def compiled_model(
     config: Config,
     window: int,
     n_tags: int,
@@ -87,7 +87,20 @@ def _compiled_model(
     initial: keras.Model | None,
     weights: np.ndarray | None,
 ) -> keras.Model:
-    """The model as a training starts, with its optimizer's variables."""
+    """The model as a training starts, with its optimizer's variables.
+
+    Parameters
+    ----------
+    config : Config
+    window, n_tags, replicas : int
+        As for :func:`trainer.training.assemble.make_model`.
+    steps : int
+        Of an epoch.
+    rates, initial
+        As for :func:`trainer.loop.train`.
+    weights : np.ndarray, float [tags], optional
+        See :func:`trainer.descent.tag_weights.tag_weights`.
+    """
     training = config.training
     model = make_model(config, window, n_tags, replicas, training.precision)
     if rates is not None:
