@@ -25,7 +25,6 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipelines.audio import filters
 from beam_pipelines.dataset import claim, join, layout, options, sharding, song_pieces, write
 from beam_pipelines.dataset.finish import finish, plan_rejects
 from beam_pipelines.dataset.inputs import Inputs, look
@@ -34,6 +33,8 @@ from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.runners import make_pipeline, parse_options, row_options
+from beam_pipelines.scanning import filters
+from beam_pipelines.scanning.hearings import format_hearings
 from schemas.audio_files import ignored_line
 from schemas.common.command import run_command
 from schemas.common.cores import n_cores
@@ -73,6 +74,7 @@ def main(argv: Sequence[str]) -> int:
             args.max_unreadable,
         )
     print(_accounts(manifest["data"]))
+    print(format_hearings(manifest["data"]["hearings"]))
     records = {part: manifest["data"]["parts"][part]["records"] for part in PARTS}
     tracks = ", ".join(f"{n} {part}" for part, n in records.items())
     print(f"{args.output}: {tracks} tracks; look at {storage.join(args.output, 'report.html')}")

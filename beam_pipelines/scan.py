@@ -19,7 +19,6 @@ import pyarrow as pa
 import soundfile
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.audio import filters
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.progress import Progress
@@ -33,6 +32,8 @@ from beam_pipelines.runtime.resumable import (
     work_folder,
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
+from beam_pipelines.scanning import filters
+from beam_pipelines.scanning.hearings import count_hearings, format_hearings
 from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio, parse_7digitalid
 from beam_pipelines.scanning.losses import add_input_options
 from beam_pipelines.scanning.measure import MeasureChunk, check_unread, gather
@@ -174,6 +175,7 @@ def _summary(args: argparse.Namespace, listing: Listing, kept: pa.Table, rejects
         f"kept     {len(kept):>9,}  {args.output}",
         f"rejected {len(rejects):>9,}  {rejects_path(args.output)}" + (f": {why}" if why else ""),
     ]
+    lines.append(format_hearings(count_hearings(kept)))
     return "\n".join([*lines, *filter(None, [ignored_line(listing.ignored)])])
 
 

@@ -44,7 +44,9 @@ class Reason(enum.StrEnum):
     UNDECODABLE = "undecodable"
     MISLABELLED = "mislabelled"  # audio of another format than its name says
     NO_SAMPLES = "no_samples"  # decodes to nothing
+    TOO_LONG = "too_long"  # more was decoded than is wanted
     SILENT = "silent"
+    CUT_SHORT = "cut_short"  # more is missing of it than is allowed
     TOO_SMALL = "too_small"
     EFFECTIVE_LENGTH = "effective_length"
     TOTAL_SILENCE = "total_silence"
@@ -73,7 +75,9 @@ _STAGES = {
     Reason.UNDECODABLE: Stage.AUDIO,
     Reason.MISLABELLED: Stage.AUDIO,
     Reason.NO_SAMPLES: Stage.AUDIO,
+    Reason.TOO_LONG: Stage.AUDIO,
     Reason.SILENT: Stage.AUDIO,
+    Reason.CUT_SHORT: Stage.FILTERS,
     Reason.TOO_SMALL: Stage.FILTERS,
     Reason.EFFECTIVE_LENGTH: Stage.FILTERS,
     Reason.TOTAL_SILENCE: Stage.FILTERS,

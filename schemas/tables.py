@@ -17,7 +17,8 @@ REJECTS = pa.schema(
 )
 
 # Times in s, rates in Hz, bit_rate in bit/s, sizes in bytes, mtime in s since 1970. probe_*
-# is what the file's headers say, the others are what was decoded.
+# is what the file's headers say, the others are what was decoded. cut_short: s that are missing
+# of what the file speaks of; only_channel: the one that was taken where the mix of all cancels out.
 _MEASURED = [
     ("probe_duration", pa.float64()),
     ("probe_channels", pa.int32()),
@@ -26,6 +27,9 @@ _MEASURED = [
     ("duration", pa.float64()),
     ("channels", pa.int32()),
     ("sample_rate", pa.int32()),
+    ("decoder", pa.string()),
+    ("cut_short", pa.float64()),
+    ("only_channel", pa.int32()),
     ("audio_start", pa.float64()),
     ("audio_end", pa.float64()),
     ("effective_clip_length", pa.float64()),

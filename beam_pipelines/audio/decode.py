@@ -10,93 +10,50 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import soxr
 
 from beam_pipelines.audio.errors import AudioError
-from beam_pipelines.audio.hear import hear
+from beam_pipelines.audio.hear import Hearing, Mono, hear
+from beam_pipelines.audio.silence import SilenceMeter, SilenceStats
 from schemas.audio_spec import PCM_FULL_SCALE, AudioSpec
 from schemas.rejects import Reason
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
+class Measured:
+    """What is known of one decoded file beside its samples.
+
+    Attributes
+    ----------
+    hearing : Hearing
+        Decoder, rate, channels and length.
+    stats : SilenceStats
+        Where it sounds, at the file's own rate.
+    """
+
+    hearing: Hearing
+    stats: SilenceStats
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip(Measured):
     """One decoded file.
 
     Attributes
     ----------
     pcm : np.ndarray, int16 [samples]
         Mono signal at the spec's rate, as it is stored (full scale 32768).
-    mono : np.ndarray, float32 [n]
-        Mono signal at the file's own rate, for the silence statistics.
-    rate : int
-        The file's own rate in Hz.
-    channels : int
-        Channels in the file.
     """
 
     pcm: np.ndarray
-    mono: np.ndarray
-    rate: int
-    channels: int
 
     @property
     def samples(self) -> np.ndarray:
         """float32 [samples] at the spec's rate: the stored samples, full scale 1."""
         return from_pcm16(self.pcm)
-
-    @property
-    def duration(self) -> float:
-        """Length of what was decoded in s."""
-        return len(self.mono) / self.rate
-
-
-def decode(data: bytes) -> tuple[np.ndarray, int]:
-    """Decode a file whole, see :func:`beam_pipelines.audio.hear.hear`.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole file.
-
-    Returns
-    -------
-    np.ndarray, float32 [samples, channels]
-        Full scale 1.
-    int
-        Sample rate in Hz.
-
-    Raises
-    ------
-    AudioError
-        EMPTY_FILE, UNDECODABLE or NO_SAMPLES.
-    """
-    if not data:
-        raise AudioError(Reason.EMPTY_FILE)
-    samples, rate = hear(io.BytesIO(data), -1, next)
-    if not len(samples):
-        raise AudioError(Reason.NO_SAMPLES)
-    return samples, rate
-
-
-def to_mono(samples: np.ndarray) -> np.ndarray:
-    """Mean of the channels.
-
-    Parameters
-    ----------
-    samples : np.ndarray, float32 [n, channels]
-
-    Returns
-    -------
-    np.ndarray, float32 [n]
-    """
-    if samples.shape[1] == 1:
-        return samples[:, 0]
-    if samples.shape[1] == 2:  # a tenth of the time of mean, the same values
-        mono: np.ndarray = (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
-        return mono
-    return np.asarray(samples.mean(axis=1, dtype=np.float32))
 
 
 def resample(mono: np.ndarray, rate: int, target: int) -> np.ndarray:
@@ -140,6 +97,46 @@ def from_pcm16(pcm: np.ndarray) -> np.ndarray:
     return pcm.astype(np.float32) * np.float32(1 / PCM_FULL_SCALE)
 
 
+def pcm_blocks(blocks: Mono, sample_rate: int, meter: SilenceMeter) -> Iterator[np.ndarray]:
+    """Resample a recording that comes in blocks, and measure its silences on the way.
+
+    Parameters
+    ----------
+    blocks : iterator of (np.ndarray, int)
+        As :func:`beam_pipelines.audio.hear.hear` gives them.
+    sample_rate : int
+        Hz that is wanted.
+    meter : SilenceMeter
+        Is given the blocks as they are.
+
+    Yields
+    ------
+    np.ndarray, int16 [n]
+        Samples as :func:`load_clip` has them.
+
+    Raises
+    ------
+    AudioError
+        NO_SAMPLES where there are none at the wanted rate.
+    """
+    resampler = None
+    n_read = n_made = 0
+    for mono, rate in blocks:
+        meter.add(mono)
+        n_read += len(mono)
+        if rate != sample_rate:
+            resampler = resampler or soxr.ResampleStream(rate, sample_rate, 1, quality="HQ")
+            mono = resampler.resample_chunk(mono)
+        n_made += len(mono)
+        yield to_pcm16(mono)
+    if resampler is not None:
+        mono = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        n_made += len(mono)
+        yield to_pcm16(mono)
+    if not n_made:
+        raise AudioError(Reason.NO_SAMPLES, f"{n_read} samples at {rate} Hz" if n_read else "")
+
+
 def load_clip(data: bytes, spec: AudioSpec) -> Clip:
     """Decode a file, mix it down, resample it once and round it to 16 bits.
 
@@ -157,11 +154,42 @@ def load_clip(data: bytes, spec: AudioSpec) -> Clip:
     Raises
     ------
     AudioError
-        As :func:`decode`; also NO_SAMPLES where nothing is left at the spec's rate.
+        EMPTY_FILE, UNDECODABLE or NO_SAMPLES.
     """
-    samples, rate = decode(data)
-    mono = to_mono(samples)
-    pcm = to_pcm16(resample(mono, rate, spec.sample_rate))
-    if not len(pcm):
-        raise AudioError(Reason.NO_SAMPLES, f"{len(mono)} samples at {rate} Hz")
-    return Clip(pcm, mono, rate, samples.shape[1])
+
+    def take(blocks: Mono) -> tuple[np.ndarray, SilenceMeter]:
+        meter = SilenceMeter()
+        return np.concatenate(list(pcm_blocks(blocks, spec.sample_rate, meter))), meter
+
+    (pcm, meter), hearing = hear(_stream(data), take)
+    return Clip(hearing, meter.read(hearing.rate), pcm)
+
+
+def measure(data: bytes) -> Measured:
+    """Decode a file and measure it, keeping none of its samples.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Raises
+    ------
+    AudioError
+        EMPTY_FILE, UNDECODABLE or NO_SAMPLES.
+    """
+
+    def take(blocks: Mono) -> SilenceMeter:
+        meter = SilenceMeter()
+        for mono, _ in blocks:
+            meter.add(mono)
+        return meter
+
+    meter, hearing = hear(_stream(data), take)
+    return Measured(hearing, meter.read(hearing.rate))
+
+
+def _stream(data: bytes) -> io.BytesIO:
+    if not data:
+        raise AudioError(Reason.EMPTY_FILE)
+    return io.BytesIO(data)

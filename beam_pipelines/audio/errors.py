@@ -11,7 +11,7 @@ class AudioError(Exception):
     Attributes
     ----------
     reason : Reason
-        EMPTY_FILE, UNDECODABLE, MISLABELLED or NO_SAMPLES.
+        EMPTY_FILE, UNDECODABLE, MISLABELLED, NO_SAMPLES or TOO_LONG.
     detail : str
         What the decoder says; the same for the same bytes.
     """
@@ -23,3 +23,7 @@ class AudioError(Exception):
 
     def __reduce__(self) -> tuple[type[AudioError], tuple[Reason, str]]:
         return AudioError, (self.reason, self.detail)
+
+
+class LeftToAnotherError(AudioError):
+    """A file that this decoder could read, and another one reads better."""

@@ -8,11 +8,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from beam_pipelines.audio.blocks import Block, block_length, check_stream, has_levels
 from beam_pipelines.audio.errors import AudioError
-from beam_pipelines.audio.libsndfile import LARGEST_SAMPLE, MOST_CHANNELS, SAMPLE_RATES
 from schemas.rejects import Reason
 
-MISSING = "FFmpeg's libraries are not installed: pip install 'orpheus-tagging[formats]'"
+MISSING = "no format that libsndfile reads; for others pip install 'orpheus-tagging[formats]'"
+# Of other containers FFmpeg guesses a length from the bit rate, or counts what is there.
+_HONEST = {"mov", "ape", "wv", "tta", "dsf", "mpc", "mpc8"}
 _PROBED = {"analyzeduration": "5000000", "probesize": "5000000"}
 
 
@@ -25,7 +27,7 @@ def is_there() -> bool:
     return True
 
 
-def decode_blocks(file: BinaryIO, size: int) -> Iterator[tuple[np.ndarray, int]]:
+def decode_blocks(file: BinaryIO) -> Iterator[Block]:
     """Decode the first audio stream of a file a block at a time.
 
     What cannot be decoded inside of the stream is passed over, as ``ffmpeg`` does; frames
@@ -35,15 +37,10 @@ def decode_blocks(file: BinaryIO, size: int) -> Iterator[tuple[np.ndarray, int]]
     ----------
     file : binary stream
         A whole file.
-    size : int
-        Samples of a block, -1 for all at once.
 
     Yields
     ------
-    np.ndarray, float32 [samples, channels]
-        Full scale 1; the last block is the first that is shorter than `size`, maybe empty.
-    int
-        Sample rate in Hz.
+    Block
 
     Raises
     ------
@@ -54,21 +51,19 @@ def decode_blocks(file: BinaryIO, size: int) -> Iterator[tuple[np.ndarray, int]]
     first = next(frames, None)
     if first is None:
         raise AudioError(Reason.UNDECODABLE, "no audio that FFmpeg decodes")
-    rate = first[1]
-    if rate not in SAMPLE_RATES:
-        raise AudioError(Reason.UNDECODABLE, f"sample rate of {rate} Hz")
-    held, waiting = [first[0]], len(first[0])
-    for samples, _ in frames:
-        held.append(samples)
-        waiting += len(samples)
-        while 0 < size <= waiting:
+    length = block_length(first.samples.shape[1])
+    held, waiting = [first.samples], len(first.samples)
+    for frame in frames:
+        held.append(frame.samples)
+        waiting += len(frame.samples)
+        while waiting >= length:
             joined = np.concatenate(held)
-            yield joined[:size], rate
-            held, waiting = [joined[size:]], len(joined) - size
-    yield np.concatenate(held), rate
+            yield first._replace(samples=joined[:length])
+            held, waiting = [joined[length:]], len(joined) - length
+    yield first._replace(samples=np.concatenate(held))
 
 
-def claimed_seconds(file: BinaryIO) -> float:
+def packet_seconds(file: BinaryIO) -> float:
     """Length of the audio stream's packets in s, without decoding them; 0 where there are none.
 
     Parameters
@@ -87,6 +82,27 @@ def claimed_seconds(file: BinaryIO) -> float:
     return total
 
 
+def header_seconds(file: BinaryIO) -> float:
+    """Length in s that a container's header gives; 0 for those whose length is only guessed.
+
+    Parameters
+    ----------
+    file : binary stream
+        A whole file.
+    """
+    with contextlib.suppress(AudioError), _open(file) as (container, stream):
+        if stream.duration and _HONEST & set(container.format.name.split(",")):
+            return float(stream.duration * stream.time_base)
+    return 0.0
+
+
+class _Nameless:
+    """A file as FFmpeg sees it: without its name, which it would take for a hint of the format."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
 @contextlib.contextmanager
 def _open(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
     """The container and its audio stream."""
@@ -97,7 +113,7 @@ def _open(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
     av.logging.set_level(None)  # its messages are for programmers, and go to the terminal
     file.seek(0)
     try:
-        container = av.open(file, metadata_errors="replace", options=_PROBED)
+        container = av.open(_Nameless(file), metadata_errors="replace", options=_PROBED)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise AudioError(Reason.UNDECODABLE, "no format that FFmpeg reads") from error
     try:
@@ -109,8 +125,8 @@ def _open(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
         container.close()
 
 
-def _frames(file: BinaryIO) -> Iterator[tuple[np.ndarray, int]]:
-    """Decoded frames as float32 [samples, channels], with the rate of the first."""
+def _frames(file: BinaryIO) -> Iterator[Block]:
+    """Decoded frames, at the rate and in the layout of the first."""
     with _open(file) as (container, stream):
         import av
 
@@ -119,8 +135,7 @@ def _frames(file: BinaryIO) -> Iterator[tuple[np.ndarray, int]]:
         try:
             for frame in _raw_frames(container, stream):
                 first = first or (frame.layout, frame.sample_rate)
-                if frame.layout.nb_channels > MOST_CHANNELS:
-                    raise AudioError(Reason.UNDECODABLE, "too many channels")
+                check_stream(first[1], frame.layout.nb_channels)
                 its_kind = (frame.format.name, frame.layout.name, frame.sample_rate)
                 if its_kind != kind:  # what changes in mid-stream is brought to what it was
                     yield from _converted(resampler, None, first[1])
@@ -132,7 +147,7 @@ def _frames(file: BinaryIO) -> Iterator[tuple[np.ndarray, int]]:
             raise AudioError(Reason.UNDECODABLE, "frames that FFmpeg cannot convert") from error
 
 
-def _converted(resampler: Any, frame: Any, rate: int) -> Iterator[tuple[np.ndarray, int]]:
+def _converted(resampler: Any, frame: Any, rate: int) -> Iterator[Block]:
     """What a resampler makes of a frame, or has left where there is none."""
     if resampler is None:
         return
@@ -141,9 +156,15 @@ def _converted(resampler: Any, frame: Any, rate: int) -> Iterator[tuple[np.ndarr
     for out in resampler.resample(frame):
         # Packed, in one plane: a planar frame of more than eight channels has planes elsewhere.
         samples: np.ndarray = out.to_ndarray().reshape(-1, out.layout.nb_channels)
-        if not np.abs(samples).max(initial=0) < LARGEST_SAMPLE:  # `not <` so that NaN fails too
+        if not has_levels(samples):
             raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
-        yield samples, rate
+        yield Block(samples, rate, _names(out.layout))
+
+
+def _names(layout: Any) -> tuple[str, ...]:
+    """What the channels are for; empty where the file does not say."""
+    names = tuple(channel.name for channel in layout.channels)
+    return () if len(names) != layout.nb_channels or "NONE" in names else names
 
 
 def _raw_frames(container: Any, stream: Any) -> Iterator[Any]:

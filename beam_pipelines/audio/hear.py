@@ -7,19 +7,23 @@ joined files, chained Ogg. What a file is, its content decides, not its name.
 
 from __future__ import annotations
 
+import dataclasses
 import io
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
 from beam_pipelines.audio import ffmpeg, libsndfile
-from beam_pipelines.audio.errors import AudioError
+from beam_pipelines.audio.blocks import Block
+from beam_pipelines.audio.channels import to_mono
+from beam_pipelines.audio.claims import claimed_seconds
+from beam_pipelines.audio.errors import AudioError, LeftToAnotherError
 from beam_pipelines.audio.mpeg import constant_rate_seconds, intact_frames
 from schemas.rejects import Reason
 
 Taken = TypeVar("Taken")
-Blocks = Iterator[tuple[np.ndarray, int]]
+Mono = Iterator[tuple[np.ndarray, int]]
 
 # How files begin that libsndfile reads, and that cannot be taken for a stream of MP3 frames.
 _LIBSNDFILE = (b"RIFF", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"caff", b".snd")
@@ -29,103 +33,216 @@ _FFMPEG = (
     *(b"\x0bw", b"DSD ", b"FRM8", b"\xff\xf1", b"\xff\xf9", b"FLV", b"\x00\x00\x01\xba"),
 )
 _MISSING_SECONDS, _MISSING_SHARE = 0.5, 0.02
+_LONGER = 0.1  # s: another decoder has to give more than that to be taken
+_CANCELS = 1e-4  # of the power: 40 dB
 
 
-def hear(file: io.BytesIO | BinaryIO, size: int, take: Callable[[Blocks], Taken]) -> Taken:
-    """Decode a file with the first decoder that gives the whole of it.
+@dataclasses.dataclass(frozen=True)
+class Hearing:
+    """What is known of a recording that was decoded.
 
-    Where none does, what was heard the longest counts.
+    Attributes
+    ----------
+    decoder : {'libsndfile', 'intact_frames', 'ffmpeg'}
+        Which decoder ran; the second one is libsndfile on a damaged MP3's intact frames.
+    rate : int
+        The file's own rate in Hz.
+    channels : int
+        Channels in the file.
+    duration : float
+        Length of what was decoded in s.
+    cut_short : float
+        s that the file's frames or its header speak of and that were not decoded; 0 where
+        that is no more than half a second or 2 %.
+    only_channel : int or None
+        The channel that was taken alone, because the mix of all cancels out.
+    """
+
+    decoder: str
+    rate: int
+    channels: int
+    duration: float
+    cut_short: float
+    only_channel: int | None
+
+
+def hear(
+    file: BinaryIO, take: Callable[[Mono], Taken], max_seconds: float = np.inf
+) -> tuple[Taken, Hearing]:
+    """Decode a file with the first decoder that gives the whole of it, and mix its channels.
+
+    Where none does, what was heard the longest counts. A mix whose RMS over the whole file
+    lies 40 dB under the loudest channel's (opposite phase) gives way to that channel.
 
     Parameters
     ----------
     file : binary stream
         A whole file; libsndfile reads one of this machine by its descriptor.
-    size : int
-        Samples of a block, -1 for all at once: the samples are the same.
     take : callable
-        Takes the blocks: float32 [samples, channels] with the rate in Hz, the last one shorter
-        than `size`. It is called again where another decoder has to begin anew.
+        Takes the blocks: float32 [n] with the rate in Hz. It is called again where another
+        decoder has to begin anew.
+    max_seconds : float
+        Longest recording that is wanted, in s.
 
     Returns
     -------
-    What `take` made of the blocks.
+    What `take` made of the blocks, and a Hearing.
 
     Raises
     ------
     AudioError
-        That of the first decoder, where none gives samples.
+        That of the first decoder, where none gives samples; TOO_LONG once more than
+        `max_seconds` have been decoded; what `take` raises.
     """
-    file.seek(0)
-    head = file.read(16)
-    best: tuple[float, Taken] | None = None
+    best: _Attempt[Taken] | None = None
     failure: AudioError | None = None
-    for decode in _decoders(file, head):
-        heard = [0.0]
+    counted = 0.0
+    declined: list[str] = []
+    for name, decode in _decoders(file, declined):
+        ear = _Ear(max_seconds)
         try:
-            taken = take(_counted(decode(size), heard))
+            attempt = _Attempt(name, decode, ear, take(ear.mono(decode())))
+        except LeftToAnotherError:
+            declined.append(name)
+            continue
         except AudioError as error:
+            if error.reason is Reason.TOO_LONG:
+                raise
             failure = failure or error
             continue
-        if best is None or heard[0] > best[0]:
-            best = heard[0], taken
-        if heard[0] and is_whole(file, head, heard[0]):
+        if not ear.seconds:
+            failure = failure or AudioError(Reason.NO_SAMPLES)
+            continue
+        if best is None or ear.seconds > best.ear.seconds + _LONGER:
+            best = attempt
+        counted = counted or _counted_seconds(file)
+        if not _missing(counted, ear.seconds):
             break
     if best is None:
-        raise failure or AudioError(Reason.UNDECODABLE)
-    return best[1]
+        raise _said(failure)
+    claimed = max(counted, claimed_seconds(file))
+    if best.decoder == "ffmpeg":
+        claimed = max(claimed, ffmpeg.header_seconds(file))
+    ear, taken = best.ear, best.taken
+    if ear.cancels:
+        ear = _Ear(max_seconds, _loudest(best.decode()))
+        taken = take(ear.mono(best.decode()))
+    missing = _missing(claimed, ear.seconds)
+    return taken, Hearing(best.decoder, ear.rate, ear.channels, ear.seconds, missing, ear.only)
 
 
-def is_whole(file: BinaryIO, head: bytes, seconds: float) -> bool:
-    """Whether so many seconds are all that a file has: no more than 0.5 s and 2 % are missing.
+class _Ear:
+    """Mixes the blocks of one decoding, and keeps account of them."""
+
+    def __init__(self, max_seconds: float, only: int | None = None) -> None:
+        self.rate = self.channels = self.n_samples = 0
+        self.only = only
+        self._max_seconds = max_seconds
+        self._mixed = self._unmixed = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.n_samples / self.rate if self.rate else 0.0
+
+    @property
+    def cancels(self) -> bool:
+        """Whether the mix may lie 40 dB under a channel: under all of them together it does."""
+        return self.only is None and self._mixed < _CANCELS * self._unmixed
+
+    def mono(self, blocks: Iterator[Block]) -> Mono:
+        """The blocks as float32 [n] with the rate."""
+        for samples, self.rate, layout in blocks:
+            self.channels = samples.shape[1]
+            self.n_samples += len(samples)
+            if self.seconds > self._max_seconds:
+                raise AudioError(Reason.TOO_LONG, f"more than {self._max_seconds:g} s")
+            if self.only is not None:
+                yield np.ascontiguousarray(samples[:, self.only]), self.rate
+                continue
+            mono = to_mono(samples, layout)
+            if self.channels > 1:
+                flat = samples.ravel()
+                self._mixed += float(np.dot(mono, mono))
+                self._unmixed += float(np.dot(flat, flat))
+            yield mono, self.rate
+
+
+@dataclasses.dataclass(frozen=True)
+class _Attempt(Generic[Taken]):
+    decoder: str
+    decode: Callable[[], Iterator[Block]]
+    ear: _Ear
+    taken: Taken
+
+
+def _loudest(blocks: Iterator[Block]) -> int | None:
+    """The loudest channel, if it is 40 dB over the mix."""
+    mixed, power = 0.0, np.zeros(1)
+    for samples, _, layout in blocks:
+        mono = to_mono(samples, layout).astype(np.float64)
+        mixed += float(np.dot(mono, mono))
+        power = power + np.einsum("ij,ij->j", samples, samples, dtype=np.float64)
+    return int(power.argmax()) if mixed < _CANCELS * power.max() else None
+
+
+def _missing(claimed: float, seconds: float) -> float:
+    """Seconds of the claim that are not there; half of one and 2 % are none."""
+    missing = claimed - seconds
+    return missing if missing > _MISSING_SECONDS and missing > _MISSING_SHARE * claimed else 0.0
+
+
+def _counted_seconds(file: BinaryIO) -> float:
+    """Length in s of the packets or frames that a file has; 0 where libsndfile knows it.
 
     libsndfile says itself where a WAV, an AIFF or a FLAC ends too early. Of an MP3 it goes by
-    a header, or a guess, and of an Ogg by its first stream: there the packets are counted.
+    a header, or a guess, and of an Ogg by its first stream.
     """
-    if head.startswith(b"OggS"):
-        if _count(file, b"OggS\x00\x02") < 2:
-            return True
-        claimed = ffmpeg.claimed_seconds(file)
-    elif head.startswith(_LIBSNDFILE):
-        return True
-    else:
-        constant = constant_rate_seconds(file)
-        claimed = ffmpeg.claimed_seconds(file) if constant is None else constant
-    missing = claimed - seconds
-    return missing <= _MISSING_SECONDS or missing <= _MISSING_SHARE * claimed
+    file.seek(0)
+    head = file.read(4)
+    if head == b"OggS":
+        return ffmpeg.packet_seconds(file) if _count(file, b"OggS\x00\x02") > 1 else 0.0
+    if head in _LIBSNDFILE:
+        return 0.0
+    constant = constant_rate_seconds(file)
+    return ffmpeg.packet_seconds(file) if constant is None else constant
 
 
-def _decoders(file: BinaryIO, head: bytes) -> Iterator[Callable[[int], Blocks]]:
+def _decoders(
+    file: BinaryIO, declined: Sequence[str]
+) -> Iterator[tuple[str, Callable[[], Iterator[Block]]]]:
+    """Names and decoders, the best first; `declined` gets those that left it to another one."""
+    file.seek(0)
+    head = file.read(16)
     is_container = head.startswith(_FFMPEG) or head[4:8] == b"ftyp" or head[8:12] == b"AVI "
+    has_ffmpeg = ffmpeg.is_there()
     if not is_container:
-        yield lambda size: libsndfile.decode_blocks(_begin(file), size)
+        yield "libsndfile", lambda: libsndfile.decode_blocks(file, not has_ffmpeg)
         if not head.startswith(_LIBSNDFILE):
-            yield lambda size: _intact(file, size)
-    if ffmpeg.is_there():
-        yield lambda size: ffmpeg.decode_blocks(file, size)
+            yield "intact_frames", lambda: _intact(file)
+    if has_ffmpeg:
+        yield "ffmpeg", lambda: ffmpeg.decode_blocks(file)
+        if "libsndfile" in declined:
+            yield "libsndfile", lambda: libsndfile.decode_blocks(file)
     elif is_container:
         raise AudioError(Reason.UNDECODABLE, ffmpeg.MISSING)
 
 
-def _intact(file: BinaryIO, size: int) -> Blocks:
+def _said(failure: AudioError | None) -> AudioError:
+    """What is said of a file that no decoder hears."""
+    if failure is None or failure.detail != libsndfile.NO_FORMAT:
+        return failure or AudioError(Reason.UNDECODABLE)
+    tried = "neither libsndfile nor FFmpeg reads it"
+    return AudioError(Reason.UNDECODABLE, tried if ffmpeg.is_there() else ffmpeg.MISSING)
+
+
+def _intact(file: BinaryIO) -> Iterator[Block]:
     """The intact frames of a damaged MP3 stream."""
     file.seek(0)
     data = file.read()
     frames = intact_frames(data)
     if not frames or frames == data:
-        raise AudioError(Reason.UNDECODABLE, "no format that libsndfile reads")
-    yield from libsndfile.decode_blocks(io.BytesIO(frames), size)
-
-
-def _begin(file: BinaryIO) -> BinaryIO | int:
-    file.seek(0)
-    # By its descriptor libsndfile reads a file without Python's lock.
-    return file if isinstance(file, io.BytesIO) else file.fileno()
-
-
-def _counted(blocks: Blocks, heard: list[float]) -> Blocks:
-    for samples, rate in blocks:
-        heard[0] += len(samples) / rate
-        yield samples, rate
+        raise AudioError(Reason.UNDECODABLE, libsndfile.NO_FORMAT)
+    yield from libsndfile.decode_blocks(io.BytesIO(frames))
 
 
 def _count(file: BinaryIO, pattern: bytes) -> int:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-import numpy as np
 import soundfile
 
-from beam_pipelines.audio.errors import AudioError
+from beam_pipelines.audio.blocks import Block, block_length, check_stream, has_levels
+from beam_pipelines.audio.errors import AudioError, LeftToAnotherError
+from beam_pipelines.audio.mpeg import first_frame
 from schemas.rejects import Reason
 
-SAMPLE_RATES = range(1000, 1_000_001)
-LARGEST_SAMPLE = 1e6
-_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # of the machine, in bytes
-MOST_CHANNELS = 256  # more are a claim of a damaged header
+NO_FORMAT = "no format that libsndfile reads"
+# Of more than two channels a Vorbis stream has an order of its own (Vorbis I, 4.3.9).
+_VORBIS = {
+    3: ("FL", "FC", "FR"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FC", "FR", "BL", "BR"),
+    6: ("FL", "FC", "FR", "BL", "BR", "LFE"),
+    7: ("FL", "FC", "FR", "SL", "SR", "BC", "LFE"),
+    8: ("FL", "FC", "FR", "SL", "SR", "BL", "BR", "LFE"),
+}
+_EMPTY_ID3 = b"ID3\x04\0\0\0\0\0\0"
 
 
 class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
@@ -25,53 +37,94 @@ class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
         return False
 
 
-def decode_blocks(file: BinaryIO | int, size: int) -> Iterator[tuple[np.ndarray, int]]:
+def decode_blocks(file: BinaryIO, is_alone: bool = True) -> Iterator[Block]:
     """Decode a file a block at a time.
 
     Parameters
     ----------
-    file : binary stream or int
-        The file, or its descriptor, from which libsndfile reads by itself.
-    size : int
-        Samples of a block, -1 for all at once: the samples are the same.
+    file : binary stream
+        A whole file.
+    is_alone : bool
+        Otherwise more than two channels are left to a decoder that knows what they are for.
 
     Yields
     ------
-    np.ndarray, float32 [samples, channels]
-        Full scale 1; the last block is the first that is shorter than `size`, maybe empty.
-    int
-        Sample rate in Hz.
+    Block
 
     Raises
     ------
     AudioError
         UNDECODABLE.
+    LeftToAnotherError
     """
-    try:
-        opened = (soundfile.SoundFile if size < 0 else _Forwards)(file, closefd=False)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(Reason.UNDECODABLE, "no format that libsndfile reads") from error
-    with opened as source:
-        rate, n_claimed = source.samplerate, source.frames
-        if rate not in SAMPLE_RATES:
-            raise AudioError(Reason.UNDECODABLE, f"sample rate of {rate} Hz")
-        if source.channels > MOST_CHANNELS:
-            raise AudioError(Reason.UNDECODABLE, f"{source.channels} channels")
+    with contextlib.ExitStack() as stack:
+        descriptor = _descriptor(file, stack)
+        try:
+            source = stack.enter_context(_Forwards(descriptor, closefd=False))
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(Reason.UNDECODABLE, NO_FORMAT) from error
+        if source.format == "MP3" and not _is_stream(file):
+            raise AudioError(Reason.UNDECODABLE, NO_FORMAT)
+        rate, n_channels = source.samplerate, source.channels
+        check_stream(rate, n_channels)
+        if n_channels > 2 and not is_alone:
+            raise LeftToAnotherError(Reason.UNDECODABLE, f"{n_channels} channels")
+        layout = _VORBIS.get(n_channels, ()) if source.format == "OGG" else ()
         has_floats = source.subtype in ("FLOAT", "DOUBLE")
-        is_last = False
-        while not is_last:
+        length = block_length(n_channels)
+        while True:
             try:
-                samples = source.read(size, dtype="float32", always_2d=True)
+                samples = source.read(length, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise AudioError(Reason.UNDECODABLE, error.error_string.strip()) from error
-            except MemoryError as error:
-                if n_claimed * source.channels * 4 <= _MEMORY:  # it is ours that is full
-                    raise
-                raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
-            except (RuntimeError, ValueError) as error:
-                raise AudioError(Reason.UNDECODABLE, f"{n_claimed} samples claimed") from error
-            # `not <` so that NaN fails too.
-            if has_floats and not np.abs(samples).max(initial=0) < LARGEST_SAMPLE:
+            except RuntimeError as error:
+                raise AudioError(Reason.UNDECODABLE, str(error)) from error
+            if has_floats and not has_levels(samples):
                 raise AudioError(Reason.UNDECODABLE, "samples that are no audio levels")
-            is_last = size < 0 or len(samples) < size
-            yield samples, rate
+            yield Block(samples, rate, layout)
+            if len(samples) < length:
+                return
+
+
+def _descriptor(file: BinaryIO, stack: contextlib.ExitStack) -> int:
+    """The file, for libsndfile: by its descriptor it reads it without Python's lock.
+
+    What is in memory becomes a file, for libsndfile reads a few files otherwise from a stream.
+    """
+    file.seek(0)
+    before = _EMPTY_ID3 if file.read(1) == b"\xff" and _is_led_astray() else b""
+    file.seek(0)
+    if not before and not isinstance(file, io.BytesIO):
+        return file.fileno()
+    copy = _memory_file()
+    stack.callback(copy.close)
+    copy.write(before)
+    shutil.copyfileobj(file, copy)
+    copy.seek(0)  # writes what is buffered
+    return copy.fileno()
+
+
+def _memory_file() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("audio"), "w+b")
+    return cast(BinaryIO, tempfile.TemporaryFile())
+
+
+def _is_stream(file: BinaryIO) -> bool:
+    """Whether frames follow each other; libmpg123 takes noise for one.
+
+    libsndfile, which has opened the file by now, shares its place: it is put back.
+    """
+    place = file.tell()
+    found = first_frame(file)
+    file.seek(place)
+    return found is not None
+
+
+def _is_led_astray() -> bool:
+    """Whether libsndfile would take something of the working directory for the file's other half.
+
+    It looks for a resource fork beside a file of no name, before it knows an MP3 as one that
+    does not begin with an ID3v2 tag.
+    """
+    return os.path.exists("._") or os.path.exists(".AppleDouble")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _KBIT = {
     1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -20,44 +20,65 @@ _KBIT = {
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _HEADER, _ID3V1 = 4, 128
-_HEAD = 1 << 13  # bytes in which the first frame is looked for
+_LOOK_EVERY = 64  # frames
+_HEAD = 1 << 14  # bytes in which the first frame is looked for
 _NEARLY_ALL = 0.98
 
 
-def _frame_length(data: bytes, start: int) -> tuple[int, tuple[int, int]]:
-    """Bytes of the frame whose header is at `start` (0 where there is none) and its stream.
+class Frame(NamedTuple):
+    """The header of a frame.
 
-    The stream is the pair (version and layer, rate index), which all frames of a file share.
+    Attributes
+    ----------
+    start, length : int
+        Its place in the file and its length in bytes.
+    version : int
+        3 for MPEG 1, 2 for MPEG 2, 0 for MPEG 2.5.
+    rate : int
+        Hz.
+    kbit : int
+        Bit rate in 1000 bit/s.
     """
-    if start + _HEADER > len(data) or data[start] != 0xFF:
-        return 0, (0, 0)
-    second, third = data[start + 1], data[start + 2]
+
+    start: int
+    length: int
+    version: int
+    rate: int
+    kbit: int
+
+    @property
+    def samples(self) -> int:
+        """Samples of each channel."""
+        return 1152 if self.version == 3 else 576
+
+    @property
+    def stream(self) -> tuple[int, int]:
+        """What all frames of a file share."""
+        return self.version, self.rate
+
+
+def _read_header(data: bytes, at: int, start: int = 0) -> Frame | None:
+    """The frame whose header is at `at`, for data that begin at `start` of a file."""
+    if at + _HEADER > len(data) or data[at] != 0xFF:
+        return None
+    second, third = data[at + 1], data[at + 2]
     version, layer = second >> 3 & 3, second >> 1 & 3
     bitrate, rate, padding = third >> 4, third >> 2 & 3, third >> 1 & 1
     if second >> 5 != 7 or version == 1 or layer != 1 or not 0 < bitrate < 15 or rate == 3:
-        return 0, (0, 0)
+        return None
     kbit = _KBIT[1 if version == 3 else 2][bitrate - 1]
-    samples = 1152 if version == 3 else 576
-    length = samples // 8 * kbit * 1000 // _RATES[version][rate] + padding
-    return length, (version, rate)
+    hertz = _RATES[version][rate]
+    length = (144 if version == 3 else 72) * kbit * 1000 // hertz + padding
+    return Frame(start + at, length, version, hertz, kbit)
 
 
-def constant_rate_seconds(file: BinaryIO) -> float | None:
-    """Length of a stream of constant bit rate by the headers of its frames.
-
-    The second frame's header, which differs from the others' in its padding bit alone, is
-    looked for in all of the file: at memory's speed, and right where nearly all bytes belong
-    to frames that begin with it.
+def first_frame(file: BinaryIO) -> Frame | None:
+    """The first frame of an MP3 stream, behind an ID3v2 tag: one that another one follows.
 
     Parameters
     ----------
     file : binary stream
         A whole file.
-
-    Returns
-    -------
-    float or None
-        s; None for a stream of another kind.
     """
     file.seek(0)
     start, data = 0, file.read(_HEAD)
@@ -67,22 +88,62 @@ def constant_rate_seconds(file: BinaryIO) -> float | None:
         )
         file.seek(start)
         data = file.read(_HEAD)
-    first = next((i for i in range(len(data) - _HEADER) if _frame_length(data, i)[0]), None)
+    at = -1
+    while (at := data.find(b"\xff", at + 1)) >= 0:
+        frame = _read_header(data, at, start)
+        following = frame and _read_header(data, at + frame.length)
+        if frame and following and following.stream == frame.stream:
+            return frame
+    return None
+
+
+def constant_rate_seconds(file: BinaryIO) -> float | None:
+    """Length of a stream of constant bit rate by the headers of its frames.
+
+    The frames of such a stream differ in their padding alone, so their places are known: every
+    so often one is looked at. A frame of another length in between shifts all that follow.
+
+    Parameters
+    ----------
+    file : binary stream
+        A whole file.
+
+    Returns
+    -------
+    float or None
+        s; None for a stream of another kind, or with foreign bytes in it.
+    """
+    first = first_frame(file)
     if first is None:
         return None
-    second = first + _frame_length(data, first)[0]
-    length, (version, rate) = _frame_length(data, second)
-    if not length:
+    begin = first.start + first.length  # the first frame may be a header of the encoder's
+    file.seek(begin)
+    header = file.read(_HEADER)
+    frame = _read_header(header, 0, begin)
+    if frame is None or frame.stream != first.stream:
         return None
-    begin = data[second : second + 2]
-    headers = {begin + bytes([data[second + 2] & 0xFD]), begin + bytes([data[second + 2] | 2])}
-    n_frames = sum(_count_all(file, start + first, headers))
-    samples = 1152 if version == 3 else 576
-    seconds = n_frames * samples / _RATES[version][rate]
-    kbit = _KBIT[1 if version == 3 else 2][(data[second + 2] >> 4) - 1]
-    file.seek(0, io.SEEK_END)
-    n_bytes = file.tell() - start - first
-    return seconds if seconds * kbit * 125 >= _NEARLY_ALL * n_bytes - _ID3V1 else None
+    same = header[:2], header[2] & 0xFD
+    length = frame.samples / 8 * frame.kbit * 1000 / frame.rate
+    n_bytes = file.seek(0, io.SEEK_END) - begin
+    n_frames = int(n_bytes / length)
+    if not n_frames:
+        return None
+    for number in (*range(_LOOK_EVERY, n_frames, _LOOK_EVERY), n_frames - 1):
+        place = begin + int(number * length) - 1  # padding is where the encoder likes it
+        file.seek(place)
+        data = file.read(_HEADER + 2)
+        if not any((data[i : i + 2], data[i + 2] & 0xFD) == same for i in range(len(data) - 3)):
+            return _counted_seconds(file, frame, header)
+    return (n_frames + 1) * frame.samples / frame.rate
+
+
+def _counted_seconds(file: BinaryIO, frame: Frame, header: bytes) -> float | None:
+    """By all headers like this one, where nearly all bytes belong to frames that have it."""
+    headers = {header[:2] + bytes([header[2] & 0xFD]), header[:2] + bytes([header[2] | 2])}
+    n_frames = sum(_count_all(file, frame.start, headers))
+    seconds = n_frames * frame.samples / frame.rate
+    n_bytes = file.seek(0, io.SEEK_END) - frame.start
+    return seconds if seconds * frame.kbit * 125 >= _NEARLY_ALL * n_bytes - _ID3V1 else None
 
 
 def _count_all(file: BinaryIO, start: int, patterns: set[bytes]) -> Iterator[int]:
@@ -116,13 +177,17 @@ def intact_frames(data: bytes) -> bytes:
     stream = None
     start = 0
     while (start := data.find(b"\xff", start)) >= 0:
-        length, kind = _frame_length(data, start)
-        following, next_kind = _frame_length(data, start + length) if length else (0, kind)
-        at_end = stream is not None and start + length == len(data)
-        if length and kind == (stream or kind) and (at_end or following and next_kind == kind):
-            stream = kind
-            frames.append(data[start : start + length])
-            start += length
+        frame = _read_header(data, start)
+        if frame is None or frame.stream != (stream or frame.stream):
+            start += 1
+            continue
+        end = start + frame.length
+        following = _read_header(data, end)
+        at_end = stream is not None and end == len(data)
+        if at_end or following is not None and following.stream == frame.stream:
+            stream = frame.stream
+            frames.append(data[start:end])
+            start = end
         else:
             start += 1
     return b"".join(frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,21 +53,11 @@ class SilenceStats:
     is_silent: bool
 
 
-def measure_silence(mono: np.ndarray, rate: int) -> SilenceStats:
-    """Silence statistics of a clip.
+class SilenceMeter:
+    """Silence statistics of a clip that comes in blocks.
 
     A frame (2048 samples, hop 512, centred, zeros outside) sounds when its RMS is within
     60 dB of the loudest frame's. The clip itself must reach :data:`SILENT_RMS` first.
-
-    Parameters
-    ----------
-    mono : np.ndarray, float32 [n]
-    rate : int
-        Hz.
-
-    Returns
-    -------
-    SilenceStats
 
     Notes
     -----
@@ -74,14 +65,52 @@ def measure_silence(mono: np.ndarray, rate: int) -> SilenceStats:
     loudest frame is over -40 dBFS. In quieter ones librosa's lower bound of -100 dBFS
     swallows the threshold and all counts as sounding.
     """
-    energy = _frame_energy(mono)
-    loudest = float(energy.max(initial=0))
-    if loudest < SILENT_RMS**2 * _FRAME:
-        return SilenceStats(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), True)
-    sounding = np.zeros(len(energy) + 2, bool)
-    sounding[1:-1] = energy > loudest * 10 ** (-_TOP_DB / 10)
-    edges = np.flatnonzero(sounding[1:] != sounding[:-1])
-    seconds = [float(edge) for edge in np.minimum(edges * _HOP, len(mono)) / rate]
+
+    def __init__(self) -> None:
+        self._energies: list[np.ndarray] = []  # sums of squares of one hop each
+        self._rest = np.zeros(0, np.float32)
+        self._n_samples = 0
+
+    def add(self, mono: np.ndarray) -> None:
+        """Add the next block, float32 [n]."""
+        self._n_samples += len(mono)
+        if len(self._rest):
+            mono = np.concatenate([self._rest, mono])
+        whole = len(mono) // _HOP
+        hops = mono[: whole * _HOP].reshape(whole, _HOP)
+        self._energies.append(np.einsum("ij,ij->i", hops, hops))
+        self._rest = mono[whole * _HOP :]
+
+    def read(self, rate: int) -> SilenceStats:
+        """The statistics of what was added, at so many Hz."""
+        energy = self._frame_energy()
+        loudest = float(energy.max(initial=0))
+        if loudest < SILENT_RMS**2 * _FRAME:
+            return SilenceStats(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), True)
+        sounding = np.zeros(len(energy) + 2, bool)
+        sounding[1:-1] = energy > loudest * 10 ** (-_TOP_DB / 10)
+        edges = np.flatnonzero(sounding[1:] != sounding[:-1])
+        seconds = [float(edge) for edge in np.minimum(edges * _HOP, self._n_samples) / rate]
+        return _describe(seconds)
+
+    def _frame_energy(self) -> np.ndarray:
+        """Sum of squares of each centred frame, float32 [1 + n // 512].
+
+        Frames are sums of four hops, so that each sample is squared once and no frame is
+        copied; the padding of half a frame is two hops of zeros at each end.
+        """
+        whole = self._n_samples // _HOP
+        hops = np.zeros(-(-self._n_samples // _HOP) + 5, np.float32)
+        if whole:
+            hops[2 : 2 + whole] = np.concatenate(self._energies)
+        if len(self._rest):
+            hops[2 + whole] = np.dot(self._rest, self._rest)
+        sums = hops[:-3] + hops[1:-2] + hops[2:-1] + hops[3:]
+        return sums[: 1 + whole]
+
+
+def _describe(seconds: Sequence[float]) -> SilenceStats:
+    """From the times at which sound begins and ends."""
     start, end = seconds[0], seconds[-1]
     gaps = tuple(zip(seconds[1:-1:2], seconds[2:-1:2], strict=True))
     lengths = [stop - begin for begin, stop in gaps]
@@ -97,20 +126,3 @@ def measure_silence(mono: np.ndarray, rate: int) -> SilenceStats:
         silence_detail=gaps,
         is_silent=False,
     )
-
-
-def _frame_energy(mono: np.ndarray) -> np.ndarray:
-    """Sum of squares of each centred frame, float32 [1 + n // 512].
-
-    Frames are sums of four blocks of one hop, so that each sample is squared once and no
-    frame is copied; the padding of half a frame is two blocks of zeros at each end.
-    """
-    n_blocks = -(-len(mono) // _HOP)
-    whole = len(mono) // _HOP
-    blocks = np.zeros(n_blocks + 5, np.float32)
-    body = mono[: whole * _HOP].reshape(whole, _HOP)
-    blocks[2 : 2 + whole] = np.einsum("ij,ij->i", body, body)
-    if n_blocks > whole:
-        blocks[2 + whole] = np.dot(mono[whole * _HOP :], mono[whole * _HOP :])
-    sums = blocks[:-3] + blocks[1:-2] + blocks[2:-1] + blocks[3:]
-    return sums[: 1 + whole]

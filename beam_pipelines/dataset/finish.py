@@ -17,6 +17,7 @@ from beam_pipelines.dataset.layout import TRANSFORM, Shard
 from beam_pipelines.report.accounts import check_accounts, count_stages, why_none
 from beam_pipelines.report.page import render_report
 from beam_pipelines.runtime import storage
+from beam_pipelines.scanning.hearings import count_hearings
 from beam_pipelines.scanning.losses import count_unread, too_many_unread
 from schemas import tables
 from schemas.audio_spec import AudioSpec
@@ -245,6 +246,7 @@ def finish(
     stages = count_stages(rejects, plan["n_files"], plan["n_songs"])
     check_accounts(stages, tracks.num_rows)
     data = _describe_data(plan, audio_format, spec, sides, count_tags(tracks), stages)
+    data["hearings"] = count_hearings(tracks)
     manifest = {"data": data, "run": run}
     _write_tables(output, tracks, rejects, data)
     _copy_transform(plan["transform"], storage.join(work, TRANSFORM), output)

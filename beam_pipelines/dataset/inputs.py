@@ -15,12 +15,12 @@ from typing import Any
 
 import soundfile
 
-from beam_pipelines.audio import filters
 from beam_pipelines.dataset.join import JoinInputs
 from beam_pipelines.dataset.rules import Rules
 from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.resumable import fingerprint
+from beam_pipelines.scanning import filters
 from beam_pipelines.scanning.judge import judge_files
 from beam_pipelines.scanning.listing import Listing
 from beam_pipelines.sources.kinds import KINDS, chosen_kind

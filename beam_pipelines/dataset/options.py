@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipelines.audio.filters import add_filters
+from beam_pipelines.scanning.filters import add_filters
 from beam_pipelines.scanning.losses import add_input_options
 from beam_pipelines.sources import kinds
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec

@@ -20,14 +20,13 @@ from threadpoolctl import threadpool_limits
 from beam_pipelines.audio import decode, headers, spectrogram
 from beam_pipelines.audio.decode import Clip
 from beam_pipelines.audio.errors import AudioError
-from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
-from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.dataset import layout, rules, sharding
 from beam_pipelines.dataset.layout import read_side, side_path
 from beam_pipelines.dataset.rules import Candidate
 from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.patience import error_name
 from beam_pipelines.runtime.preflight import check_sight
+from beam_pipelines.scanning.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.scanning.losses import changed_error
 from beam_pipelines.scanning.measure import measured_columns
 from schemas.audio_spec import LOG_MEL, AudioSpec
@@ -93,14 +92,13 @@ class Moments:
 def describe_track(
     copy: Candidate,
     clip: Clip,
-    stats: SilenceStats,
     probe: headers.Probe,
     shard: str,
     vocabulary: Sequence[str],
 ) -> dict[str, Any]:
     """The row of ``tracks.parquet`` of a track that was written."""
     row = copy._asdict()
-    row.update(measured_columns(clip.duration, clip.channels, clip.rate, stats, probe))
+    row.update(measured_columns(clip, probe))
     row["shard"] = shard
     row["tags"] = [vocabulary[number] for number in copy.tags]
     return row
@@ -178,19 +176,19 @@ class WriteShard(beam.DoFn):
             clip = decode.load_clip(data, settings.spec)
         except AudioError as error:
             raise Failure(error.reason, error.detail) from error
-        stats = measure_silence(clip.mono, clip.rate)
+        hearing, stats, limits = clip.hearing, clip.stats, settings.limits
         if stats.is_silent:
-            raise Failure(Reason.SILENT, f"{clip.duration:.2f} s without sound")
-        reason = failed_filter(len(data), stats, settings.limits)
+            raise Failure(Reason.SILENT, f"{hearing.duration:.2f} s without sound")
+        reason = failed_filter(len(data), stats, limits, hearing.cut_short)
         if reason is not None:
-            raise Failure(reason, failure_detail(reason, stats, settings.limits))
+            raise Failure(reason, failure_detail(reason, stats, limits, hearing.cut_short))
         if settings.audio_format == LOG_MEL:
             features = stored = spectrogram.log_mel(clip.samples, settings.spec)
         else:
             features, stored = clip.samples[:, np.newaxis], clip.pcm
         side.moments.add(features)
         side.tracks.append(
-            describe_track(copy, clip, stats, headers.probe(data), side.shard, settings.vocabulary)
+            describe_track(copy, clip, headers.probe(data), side.shard, settings.vocabulary)
         )
         audio = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
         multi_hot = np.zeros(len(settings.vocabulary), int)

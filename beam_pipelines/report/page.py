@@ -25,6 +25,7 @@ from beam_pipelines.report.html import (
     table,
     tag,
 )
+from beam_pipelines.scanning.hearings import format_hearings
 from schemas.audio_files import ignored_line
 from schemas.audio_spec import WAVEFORM
 from schemas.manifest import PARTS
@@ -49,11 +50,13 @@ REASON_WORDS = {
     Reason.UNDECODABLE: "file that could not be decoded",
     Reason.MISLABELLED: "audio of another format than its name says",
     Reason.NO_SAMPLES: "file that decodes to nothing",
+    Reason.TOO_LONG: "longer than what is wanted",
     Reason.SILENT: "no sound at all",
     Reason.TOO_SMALL: "file too small",
     Reason.EFFECTIVE_LENGTH: "too short from first to last sound",
     Reason.TOTAL_SILENCE: "too much silence in all",
     Reason.MAX_SILENCE: "one silence too long",
+    Reason.CUT_SHORT: "too much of it is missing",
     Reason.DUPLICATE_OF: "another copy of the song is written",
 }
 
@@ -77,7 +80,7 @@ def render_report(data: Mapping[str, Any], tracks: pa.Table) -> str:
     sections = [
         ("left", "Left after each stage", _stages(data)),
         ("parts", "Parts", _parts(data, tracks)),
-        ("tracks", "Tracks", _charts(tracks)),
+        ("tracks", "Tracks", _charts(data, tracks)),
         ("tags", "Tags", _tags(data, tracks)),
         *([("spellings", "Spellings", _spellings(data))] if data["spellings"] else []),
         ("options", "Options and fingerprints", _options(data)),
@@ -189,7 +192,7 @@ def _parts(data: Mapping[str, Any], tracks: pa.Table) -> list[Safe]:
     ]
 
 
-def _charts(tracks: pa.Table) -> list[Safe]:
+def _charts(data: Mapping[str, Any], tracks: pa.Table) -> list[Safe]:
     if not tracks.num_rows:
         return [tag("p", "No track was written.")]
     duration = figures.numbers(tracks["duration"])
@@ -207,7 +210,11 @@ def _charts(tracks: pa.Table) -> list[Safe]:
         _chart("Silence between sounds, longest in s", longest[longest > 0], quiet, least=0.1),
         _chart("Year", known, unknown, whole=True, broad=True),
     ]
-    text = "A column counts tracks; rest the pointer on it, or open Figures, to read it."
+    heard = format_hearings(data["hearings"])
+    text = (
+        f"{heard[0].upper()}{heard[1:]}. A column counts tracks; rest the pointer on it, or open "
+        "Figures, to read it."
+    )
     return [tag("p", text), tag("div", *charts, class_="charts")]
 
 

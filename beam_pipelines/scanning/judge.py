@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.silence import SilenceStats
+from beam_pipelines.scanning.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.scanning.listing import AudioFile, ListedFile, Listing
 from schemas.rejects import Reason
 
@@ -48,17 +48,19 @@ def _failed(
 ) -> Iterator[tuple[AudioFile, tuple[Reason | None, str]]]:
     """Files of a scan that fail a filter; a block at a time, for all rows at once are GiB."""
     names = [field.name for field in dataclasses.fields(SilenceStats)]
-    rows = scan.select([*AudioFile._fields, *(n for n in names if n in scan.column_names)])
+    names = [name for name in (*names, "cut_short") if name in scan.column_names]
+    rows = scan.select([*AudioFile._fields, *names])
     for batch in rows.to_batches(max_chunksize=_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             file = AudioFile(*(row.pop(name) for name in AudioFile._fields))
-            verdict = _verdict(file, SilenceStats(**row, is_silent=False), limits)
+            cut_short = row.pop("cut_short")
+            verdict = _verdict(file, SilenceStats(**row, is_silent=False), limits, cut_short)
             if verdict[0]:
                 yield file, verdict
 
 
 def _verdict(
-    file: AudioFile, stats: SilenceStats | None, limits: Limits
+    file: AudioFile, stats: SilenceStats | None, limits: Limits, cut_short: float = 0.0
 ) -> tuple[Reason | None, str]:
-    reason = failed_filter(file.size, stats, limits)
-    return reason, failure_detail(reason, stats, limits) if reason else ""
+    reason = failed_filter(file.size, stats, limits, cut_short)
+    return reason, failure_detail(reason, stats, limits, cut_short) if reason else ""

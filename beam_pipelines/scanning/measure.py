@@ -13,15 +13,14 @@ import pyarrow.compute as pc
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.metrics import Metrics
 
-from beam_pipelines.audio.decode import decode, to_mono
+from beam_pipelines.audio.decode import Measured, measure
 from beam_pipelines.audio.errors import AudioError
-from beam_pipelines.audio.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.audio.headers import Probe, check_label, probe
-from beam_pipelines.audio.silence import SilenceStats, measure_silence
 from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.patience import error_name
 from beam_pipelines.runtime.preflight import check_sight
 from beam_pipelines.runtime.resumable import Chunk
+from beam_pipelines.scanning.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
 from beam_pipelines.scanning.losses import changed_error, count_unread, too_many_unread
 from schemas import tables
@@ -34,19 +33,15 @@ _CHUNK = pa.schema(
 )
 
 
-def measured_columns(
-    duration: float, channels: int, rate: int, stats: SilenceStats, headers: Probe
-) -> dict[str, Any]:
+def measured_columns(measured: Measured, headers: Probe) -> dict[str, Any]:
     """The columns that both ``tracks.parquet`` and a scan have.
 
     Parameters
     ----------
-    duration : float
-        Length of what was decoded in s.
-    channels, rate : int
-        Channels and Hz of what was decoded.
-    stats : SilenceStats
+    measured : Measured
+        What was decoded.
     headers : Probe
+        What the file's headers say.
 
     Returns
     -------
@@ -56,8 +51,9 @@ def measured_columns(
     columns: dict[str, Any] = {
         f"probe_{name}": value for name, value in dataclasses.asdict(headers).items()
     }
-    columns.update(duration=duration, channels=channels, sample_rate=rate)
-    columns.update(dataclasses.asdict(stats))
+    columns.update(dataclasses.asdict(measured.hearing))
+    columns["sample_rate"] = columns.pop("rate")
+    columns.update(dataclasses.asdict(measured.stats))
     del columns["is_silent"]
     return columns
 
@@ -99,18 +95,17 @@ def measure_file(
         if len(data) != file.size or mtime not in (None, file.mtime):
             return reject(Reason.CHANGED, f"{len(data)} bytes, listed were {file.size}")
         check_label(file.path, data)
-        samples, rate = decode(data)
+        measured = measure(data)
     except (OSError, BeamIOError) as error:
         return reject(Reason.UNREADABLE, error_name(error))
     except AudioError as error:
         return reject(error.reason, error.detail)
-    stats = measure_silence(to_mono(samples), rate)
-    duration = len(samples) / rate
+    hearing, stats = measured.hearing, measured.stats
     if stats.is_silent:
-        return reject(Reason.SILENT, f"{duration:.2f} s without sound")
-    if reason := failed_filter(file.size, stats, limits):
-        return reject(reason, failure_detail(reason, stats, limits))
-    columns = measured_columns(duration, samples.shape[1], rate, stats, probe(data))
+        return reject(Reason.SILENT, f"{hearing.duration:.2f} s without sound")
+    if reason := failed_filter(file.size, stats, limits, hearing.cut_short):
+        return reject(reason, failure_detail(reason, stats, limits, hearing.cut_short))
+    columns = measured_columns(measured, probe(data))
     return {
         "path": file.path,
         "track_7digitalid": number,

@@ -272,8 +272,10 @@ class _Planner:
         self._plant("empty file", Reason.EMPTY_FILE, kind="empty")
         self._plant("cut after 64 bytes", Reason.UNDECODABLE, keep=0.0)
         self._plant("digital silence", Reason.SILENT, kind="silence")
-        self._plant("channels in opposite phase", Reason.SILENT, kind="opposite", stereo=True)
-        self.tracks.append(self._plant("cut at 40 %, decodes to 12 s", None, keep=0.4))
+        self.tracks += [
+            self._plant("channels in opposite phase", None, kind="opposite", stereo=True),
+            self._plant("cut at 40 %, decodes to 12 s", None, keep=0.4),
+        ]
 
     def plant_metadata(self, good: list[Song]) -> None:
         """Good sound whose rows cannot be used."""

@@ -14,7 +14,7 @@ from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
 from serving.engine.model import Model
 from serving.engine.track import Track, load_track
-from serving.output.result import Result
+from serving.output.result import Result, Warned
 
 MODEL_FAILED = "model_failed"  # the one reason that is none of the data's
 _BATCH = 16  # windows; on a CPU more are no faster
@@ -46,7 +46,7 @@ class End:
 
     error: str | None = None
     starts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
-    is_short: bool = False
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +71,18 @@ def batch_size(info: ModelInfo) -> int:
     return max(1, min(_BATCH, _BATCH_VALUES // values))
 
 
-def open_track(path: str, info: ModelInfo) -> Track | str:
-    """Decode a file, or say why not; whatever a broken file does, the others go on."""
+def open_track(path: str, info: ModelInfo, max_seconds: float | None = None) -> Track | str:
+    """Decode a file, or say why not; whatever a broken file does, the others go on.
+
+    More than `max_seconds` of audio are too long.
+    """
     try:
         if "://" not in path:
-            return patiently(lambda: load_track(path, info))
+            return patiently(lambda: load_track(path, info, max_seconds))
         from beam_pipelines.runtime import storage  # Beam: only for files elsewhere
 
         with storage.local_copy(path) as local:
-            return load_track(local, info)
+            return load_track(local, info, max_seconds)
     except AudioError as error:
         return str(error)
     except OSError as error:
@@ -110,7 +113,7 @@ def pack(tracks: Iterable[tuple[int, Track | str]], size: int) -> Iterator[Batch
         begin = 0
         while begin < len(track):
             stop = min(begin + room, len(track))
-            end = End(None, track.seconds, track.is_short) if stop == len(track) else None
+            end = End(None, track.seconds, track.warnings) if stop == len(track) else None
             windows.append(track.windows(begin, stop))
             parts.append(Part(row, stop - begin, end))
             room -= stop - begin
@@ -181,7 +184,7 @@ def _result(values: list[tuple[np.ndarray, np.ndarray] | str], end: End) -> Resu
     scores, embedding = (
         each.mean(axis=0, dtype=np.float64).astype(np.float32) for each in (windows, embeddings)
     )
-    return Result(None, scores, windows, end.starts, embedding, end.is_short)
+    return Result(None, scores, windows, end.starts, embedding, end.warnings)
 
 
 def tag_track(model: Model, track: Track | str, info: ModelInfo) -> Result:

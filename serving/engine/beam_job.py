@@ -53,14 +53,14 @@ from serving.engine.batching import (
 )
 from serving.engine.model import Model
 from serving.engine.saved_model import load_signature
-from serving.output.result import Result
+from serving.output.result import Result, Warned
 
 _LISTED = pa.schema([("path", pa.binary())])  # a name need not be text
 _NUMBERS = pa.list_(pa.float32())
 _CHUNK = pa.schema(
     [
         ("error", pa.string()),
-        ("is_short", pa.bool_()),
+        ("warnings", pa.list_(pa.string())),
         ("scores", _NUMBERS),
         ("starts", pa.list_(pa.float64())),
         ("windows", _NUMBERS),  # row by row
@@ -81,12 +81,15 @@ class Job:
         What it says of itself.
     taggram, embeddings : bool
         Whether the windows' scores, and the embeddings, are kept.
+    max_seconds : float or None
+        Longer audio is refused.
     """
 
     model: str
     info: ModelInfo
     taggram: bool
     embeddings: bool
+    max_seconds: float | None
 
 
 @contextlib.contextmanager
@@ -130,7 +133,7 @@ def tag_files(
 
 def _depends_on(paths: Sequence[str], job: Job) -> Iterator[Any]:
     """What the rows depend on: options, the model's files, names, sizes and times of the files."""
-    yield [job.taggram, job.embeddings]
+    yield [job.taggram, job.embeddings, job.max_seconds]
     for name in (METADATA, "saved_model.pb", os.path.join("variables", "variables.index")):
         # The index has a checksum of every variable.
         with open(os.path.join(job.model, name), "rb") as stream:
@@ -173,7 +176,7 @@ def _run(
             pipeline
             | "Chunks of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
             | "Spread the chunks" >> beam.Reshuffle()
-            | "Decode and cut into windows" >> beam.ParDo(CutWindows(listing, job.info, must_see))
+            | "Decode and cut into windows" >> beam.ParDo(CutWindows(listing, job, must_see))
             | "Run the model" >> RunInference(WindowModel(job.model))
             | "Commit the chunks" >> beam.ParDo(CommitChunk(job))
         )
@@ -194,8 +197,9 @@ class OfChunk(Generic[Content]):
 class CutWindows(beam.DoFn):
     """From a chunk of the listing to batches of windows, a list of one as the model wants it."""
 
-    def __init__(self, listing: str, info: ModelInfo, must_see: Sequence[str] = ()) -> None:
-        self.listing, self.info, self.must_see = listing, info, must_see
+    def __init__(self, listing: str, job: Job, must_see: Sequence[str] = ()) -> None:
+        self.listing, self.info, self.must_see = listing, job.info, must_see
+        self.max_seconds = job.max_seconds
 
     def setup(self) -> None:
         self.pool = threadpool_limits(1)  # a worker pool may have NumPy before it has us
@@ -209,7 +213,10 @@ class CutWindows(beam.DoFn):
         check_sight(self.must_see)
         chunk = Chunk(*element)
         names = self.paths.slice(chunk.start, chunk.stop - chunk.start).to_pylist()
-        tracks = ((row, open_track(os.fsdecode(name), self.info)) for row, name in enumerate(names))
+        tracks = (
+            (row, open_track(os.fsdecode(name), self.info, self.max_seconds))
+            for row, name in enumerate(names)
+        )
         before = None
         for batch in pack(tracks, batch_size(self.info)):
             if before is not None:
@@ -286,7 +293,7 @@ class CommitChunk(beam.DoFn):
     def _row(self, result: Result) -> dict[str, Any]:
         return {
             "error": result.error,
-            "is_short": result.is_short,
+            "warnings": result.warnings,
             "scores": result.scores,
             "starts": result.starts if self.taggram else [],
             "windows": result.windows.ravel() if self.taggram else [],
@@ -303,4 +310,5 @@ def read_piece(path: str) -> Iterator[Result]:
         scores = np.array(row["scores"], np.float32)
         windows = np.array(row["windows"], np.float32).reshape(-1, max(1, len(scores)))
         starts, embedding = np.array(row["starts"]), np.array(row["embedding"], np.float32)
-        yield Result(row["error"], scores, windows, starts, embedding, row["is_short"])
+        warnings = tuple(map(Warned, row["warnings"]))
+        yield Result(row["error"], scores, windows, starts, embedding, warnings)

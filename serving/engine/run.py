@@ -20,7 +20,7 @@ from serving.engine.find_files import Found
 from serving.engine.model import Model
 from serving.engine.saved_model import load_signature
 from serving.engine.track import Track
-from serving.output.result import Result
+from serving.output.result import Result, Warned
 from serving.output.rows import Wanted, make_row, open_rows
 
 BEST = 10  # tags of a file that the terminal shows
@@ -40,7 +40,8 @@ class Work:
         self.options, self.model, self.info, self.wanted = options, model, info, wanted
         self.paths, self.ignored = found
         self.reasons = collections.Counter[str]()
-        self.done = self.padded = 0
+        self.warnings = collections.Counter[Warned]()
+        self.done = 0
         self.pictures: Sequence[str] = []
         if options.plot:
             from serving.output.taggram_plot import picture_paths
@@ -60,7 +61,8 @@ class Work:
         try:
             with ThreadPoolExecutor(workers) as pool:
                 # The first files are decoded while TensorFlow starts.
-                tracks = decode_ahead(pool, self.paths, self.info, ahead=workers)
+                longest = self.options.max_seconds
+                tracks = decode_ahead(pool, self.paths, self.info, workers, longest)
                 call = load(self.model, WINDOWS)
                 with rows as writer:
                     for path, track in tracks:
@@ -79,7 +81,7 @@ class Work:
         output = self.options.output
         taggram = self.wanted.taggram or bool(self.pictures)
         model = self.model if "://" in self.model else os.path.abspath(self.model)
-        job = Job(model, self.info, taggram, self.wanted.embeddings)
+        job = Job(model, self.info, taggram, self.wanted.embeddings, self.options.max_seconds)
         paths = [path if "://" in path else os.path.abspath(path) for path in self.paths]
         try:
             with tag_files(paths, job, output, beam_options) as results:
@@ -107,16 +109,14 @@ class Work:
 
             seconds = self.info.window_seconds
             draw_taggram(self.pictures[self.done], path, self.info.labels, result, seconds)
-        self.padded += result.is_short
+        self.warnings.update(result.warnings)
         self.done += 1
         return row
 
     def _summary(self) -> None:
-        if self.padded:
-            _say(
-                f"{self.padded} of {self.done} files are shorter than the model's window "
-                "and were padded with zeros"
-            )
+        for warned in Warned:
+            if self.warnings[warned]:
+                _say(f"{self.warnings[warned]} of {self.done} files are {warned.meaning}")
         if self.failed:
             why = ", ".join(f"{reason} {n}" for reason, n in sorted(self.reasons.items()))
             _say(f"{self.failed} of {self.done} files could not be tagged: {why}")
@@ -125,7 +125,11 @@ class Work:
 
 
 def decode_ahead(
-    pool: ThreadPoolExecutor, paths: Sequence[str], info: ModelInfo, ahead: int
+    pool: ThreadPoolExecutor,
+    paths: Sequence[str],
+    info: ModelInfo,
+    ahead: int,
+    max_seconds: float | None,
 ) -> Iterator[tuple[str, Track | str]]:
     """Decode files in threads, in order, never more than `ahead` before they are asked for.
 
@@ -137,7 +141,10 @@ def decode_ahead(
     left = iter(paths)
 
     def submit(count: int) -> list[tuple[str, Any]]:
-        return [(p, pool.submit(open_track, p, info)) for p in itertools.islice(left, count)]
+        return [
+            (path, pool.submit(open_track, path, info, max_seconds))
+            for path in itertools.islice(left, count)
+        ]
 
     waiting = collections.deque(submit(ahead))
 
@@ -161,6 +168,8 @@ def show(row: dict[str, Any], done: int, total: int) -> None:
         print(f"  error: {row['error']}")
     for best in row["tags"][:BEST]:
         print(f"  {best['score']:.3f}  {best['tag']}")
+    if row["warnings"]:
+        print(f"  warning: {', '.join(row['warnings'])}")
     sys.stdout.flush()
     if bar and done < total:
         print(f"{done} of {total} files", end="", file=sys.stderr, flush=True)

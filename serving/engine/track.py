@@ -22,22 +22,18 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-import soxr
 
-from beam_pipelines.audio.decode import from_pcm16, to_mono, to_pcm16
+from beam_pipelines.audio.decode import from_pcm16, pcm_blocks
 from beam_pipelines.audio.errors import AudioError
-from beam_pipelines.audio.hear import Blocks, hear
+from beam_pipelines.audio.hear import Mono, hear
+from beam_pipelines.audio.silence import SilenceMeter
 from beam_pipelines.audio.spectrogram import mel_levels
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
+from serving.output.result import Warned
 
-BLOCK = 1 << 21  # samples that are decoded at once: 16 MB of stereo
 IN_MEMORY = 1 << 25  # bytes of a track above which a temporary file takes over
-
-
-class TooLongError(Exception):
-    """A file with more audio than the caller wants."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +48,8 @@ class Track:
         Samples or frames of a window.
     seconds : np.ndarray, float64 [windows]
         The same starts in s.
-    is_short : bool
-        Whether zeros were put behind it to fill one window.
+    warnings : tuple of Warned
+        What a user should know of the tags.
     duration : float
         Length of the audio in s, without those zeros.
     """
@@ -61,7 +57,7 @@ class Track:
     starts: np.ndarray
     window: int
     seconds: np.ndarray
-    is_short: bool
+    warnings: tuple[Warned, ...]
     duration: float
     _kept: Spool
     _floor: np.float32 | None
@@ -113,7 +109,9 @@ class Spool:
         return np.frombuffer(data, self._dtype).reshape(-1, *self._width)
 
 
-def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = np.inf) -> Track:
+def load_track(
+    source: str | io.BytesIO, info: ModelInfo, max_seconds: float | None = None
+) -> Track:
     """Decode a file as :func:`beam_pipelines.audio.decode.load_clip` does, in blocks.
 
     Parameters
@@ -122,7 +120,7 @@ def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = n
         A file on this machine, or its content.
     info : ModelInfo
         The model that the windows are for.
-    max_seconds : float
+    max_seconds : float, optional
         Longest audio that is wanted, in s.
 
     Returns
@@ -132,11 +130,9 @@ def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = n
     Raises
     ------
     AudioError
-        As load_clip does.
+        As load_clip does; TOO_LONG as soon as more than `max_seconds` have been decoded.
     OSError
         If the file cannot be read.
-    TooLongError
-        As soon as more than `max_seconds` have been decoded.
     """
     with contextlib.ExitStack() as stack:
         stream: BinaryIO
@@ -149,10 +145,18 @@ def load_track(source: str | io.BytesIO, info: ModelInfo, max_seconds: float = n
         if stream.seek(0, os.SEEK_END) == 0:
             raise AudioError(Reason.EMPTY_FILE)
 
-        def take(blocks: Blocks) -> Track:
-            return _keep(_samples(blocks, info.spec), info, max_seconds)
+        def take(blocks: Mono) -> tuple[Track, SilenceMeter]:
+            meter = SilenceMeter()
+            return _keep(pcm_blocks(blocks, info.spec.sample_rate, meter), info), meter
 
-        return hear(stream, BLOCK, take)
+        (track, meter), hearing = hear(stream, take, np.inf if max_seconds is None else max_seconds)
+    found = {
+        Warned.PADDED: track.duration < info.min_samples / info.spec.sample_rate,
+        Warned.SILENT: meter.read(hearing.rate).is_silent,
+        Warned.CUT_SHORT: hearing.cut_short > 0,
+        Warned.ONE_CHANNEL: hearing.only_channel is not None,
+    }
+    return dataclasses.replace(track, warnings=tuple(w for w, is_so in found.items() if is_so))
 
 
 def window_starts(length: int, window: int) -> np.ndarray:
@@ -172,27 +176,7 @@ def window_starts(length: int, window: int) -> np.ndarray:
     return np.minimum(np.arange(-(-length // window)) * window, length - window)
 
 
-def _samples(blocks: Blocks, spec: AudioSpec) -> Iterator[np.ndarray]:
-    """Mono blocks, int16 [n], at the spec's rate; at least one sample in all."""
-    resampler = None
-    n_read = n_made = 0
-    for samples, rate in blocks:
-        is_last = len(samples) < BLOCK
-        if not n_read:
-            if not len(samples):
-                raise AudioError(Reason.NO_SAMPLES)
-            if rate != spec.sample_rate:
-                resampler = soxr.ResampleStream(rate, spec.sample_rate, 1, quality="HQ")
-        n_read += len(samples)
-        mono = to_mono(samples)
-        pcm = to_pcm16(resampler.resample_chunk(mono, last=is_last) if resampler else mono)
-        n_made += len(pcm)
-        yield pcm
-    if not n_made:
-        raise AudioError(Reason.NO_SAMPLES, f"{n_read} samples at {rate} Hz")
-
-
-def _keep(blocks: Iterator[np.ndarray], info: ModelInfo, max_seconds: float) -> Track:
+def _keep(blocks: Iterator[np.ndarray], info: ModelInfo) -> Track:
     """Spool a file's samples, or their spectrogram, and plan its windows."""
     spec, window = info.spec, info.window
     is_log_mel = info.frontend == LOG_MEL
@@ -203,8 +187,6 @@ def _keep(blocks: Iterator[np.ndarray], info: ModelInfo, max_seconds: float) -> 
         nonlocal length
         for block in blocks:
             length += len(block)
-            if length > max_seconds * spec.sample_rate:
-                raise TooLongError
             yield block
         if length < least:
             yield np.zeros(least - length, np.int16)
@@ -219,7 +201,7 @@ def _keep(blocks: Iterator[np.ndarray], info: ModelInfo, max_seconds: float) -> 
     starts = window_starts(kept.length, window)
     seconds = starts * info.hop / spec.sample_rate
     duration = length / spec.sample_rate
-    return Track(starts, window, seconds, length < least, duration, kept, floor)
+    return Track(starts, window, seconds, (), duration, kept, floor)
 
 
 def _frames(blocks: Iterator[np.ndarray], spec: AudioSpec) -> Iterator[np.ndarray]:

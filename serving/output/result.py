@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 import numpy as np
+
+
+class Warned(enum.StrEnum):
+    """What a user should know of a file's tags."""
+
+    PADDED = "padded"
+    SILENT = "silent"
+    CUT_SHORT = "cut_short"
+    ONE_CHANNEL = "one_channel"
+
+    @property
+    def meaning(self) -> str:
+        """In words, behind "3 of 20 files"."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Warned.PADDED: "shorter than the model's window, and padded with zeros",
+    Warned.SILENT: "silent: their tags mean nothing",
+    Warned.CUT_SHORT: "cut short: tagged as far as they can be decoded",
+    Warned.ONE_CHANNEL: "heard in their loudest channel alone: the mix of all cancels out",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +47,8 @@ class Result:
         Their starts in s.
     embedding : np.ndarray, float32 [features]
         Mean over the windows.
-    is_short : bool
-        Whether the file was shorter than a window and padded with zeros.
+    warnings : tuple of Warned
+        What a user should know of the tags.
     """
 
     error: str | None
@@ -33,4 +56,4 @@ class Result:
     windows: np.ndarray
     starts: np.ndarray
     embedding: np.ndarray
-    is_short: bool = False
+    warnings: tuple[Warned, ...] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from schemas.common.arguments import positive_int, share
+from schemas.common.arguments import positive, positive_int, share
 from schemas.common.errors import UsageError
 
 
 def add_row_options(parser: argparse.ArgumentParser) -> None:
-    """Options for what a row holds."""
+    """Options for what a row holds, and which files get one with tags."""
     parser.add_argument("--threshold", type=share, help="leave out tags with a lower score")
     parser.add_argument(
         "--top", type=positive_int, help="leave out all but so many best tags of a file"
@@ -21,6 +21,11 @@ def add_row_options(parser: argparse.ArgumentParser) -> None:
         "--embeddings",
         action="store_true",
         help="add the features under the output layer to the rows",
+    )
+    parser.add_argument(
+        "--max_seconds",
+        type=positive,
+        help="refuse files with more s of audio than that; without it none",
     )
 
 

@@ -61,12 +61,14 @@ def make_row(path: str, result: Result, wanted: Wanted) -> Row:
     Returns
     -------
     dict
-        ``path``; ``tags``, a list of {tag, score} from the best down; ``error``; with
-        `taggram` also ``starts`` (s) and ``taggram``, for each of the tags {tag, scores},
-        one score a window; with `embeddings` also ``embedding``.
+        ``path``; ``tags``, a list of {tag, score} from the best down; ``error``; ``warnings``,
+        a list of :class:`serving.output.result.Warned`; with `taggram` also ``starts`` (s) and
+        ``taggram``, for each of the tags {tag, scores}, one score a window; with `embeddings`
+        also ``embedding``.
     """
     tags = best_tags(wanted.labels, result.scores, wanted.threshold, wanted.top)
     row: Row = {"path": path, "tags": tags, "error": result.error}
+    row["warnings"] = [warned.value for warned in result.warnings]
     if wanted.taggram:
         numbers = {label: number for number, label in enumerate(wanted.labels)}
         row["starts"] = np.round(result.starts, 3).tolist()
@@ -133,7 +135,7 @@ class JsonLines:
 
 
 class Csv:
-    """A line a file: path, error and a column for each of the model's tags.
+    """A line a file: path, error, warnings and a column for each of the model's tags.
 
     The cells of tags that were left out are empty. A name that is no text has its bytes.
     """
@@ -144,13 +146,13 @@ class Csv:
             cast(BinaryIO, stream), "utf8", errors="surrogateescape", newline="", write_through=True
         )
         self._csv = csv.writer(self._text, lineterminator="\n")
-        self._csv.writerow(["path", "error", *self._labels])
+        self._csv.writerow(["path", "error", "warnings", *self._labels])
 
     def write(self, row: Row) -> None:
         """Add a row."""
         scores = {each["tag"]: each["score"] for each in row["tags"]}
         cells = [scores.get(label, "") for label in self._labels]
-        self._csv.writerow([row["path"], row["error"] or "", *cells])
+        self._csv.writerow([row["path"], row["error"] or "", " ".join(row["warnings"]), *cells])
 
     def close(self) -> None:
         """Leave the stream to its owner."""
@@ -169,6 +171,7 @@ class Parquet:
             ("path", pa.string()),
             ("tags", pa.list_(pa.struct([("tag", pa.string()), ("score", pa.float32())]))),
             ("error", pa.string()),
+            ("warnings", pa.list_(pa.string())),
         ]
         if wanted.taggram:
             scores = pa.struct([("tag", pa.string()), ("scores", numbers)])

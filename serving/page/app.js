@@ -4,6 +4,12 @@ import { clock, columnAt, columnEdges, drawAxis, drawTaggram, scaleEnd, under } 
 
 const FEW = 10; // tags that are shown at first
 const NOW = 3; // tags of a window that are named
+const WARNINGS = {
+  padded: "shorter than a window, it was padded with silence",
+  silent: "it is silent, the tags mean nothing",
+  cut_short: "the file is cut short, this is what is there",
+  one_channel: "the channels cancel each other out, the loudest one was taken",
+};
 const $ = (id) => document.getElementById(id);
 const player = $("player");
 
@@ -67,9 +73,9 @@ function show(file, answer) {
   player.src = URL.createObjectURL(file);
   $("name").textContent = file.name;
   const count = starts.length === 1 ? "one window" : `${starts.length} windows`;
-  const padded = answer.padded ? "; shorter than a window, it was padded with silence" : "";
+  const notes = answer.warnings.map((word) => `; ${WARNINGS[word] ?? word}`).join("");
   $("facts").textContent =
-    `${clock(duration)} min, heard in ${count} of ${Number(window.toPrecision(2))} s${padded}`;
+    `${clock(duration)} min, heard in ${count} of ${Number(window.toPrecision(2))} s${notes}`;
   const best = answer.tags.slice(0, NOW).map((each) => each.tag);
   setState("done", `Tagged. The best: ${best.join(", ")}.`);
   draw();

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.audio.decode import from_pcm16, resample, to_mono, to_pcm16
+from beam_pipelines.audio.channels import to_mono
+from beam_pipelines.audio.decode import from_pcm16, resample, to_pcm16
 from schemas.common.errors import RunError, UsageError
 
 BLOCKS_A_SECOND = 10  # how often the level meter moves

@@ -13,7 +13,7 @@ from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
 from serving.engine.batching import tag_track
 from serving.engine.model import Model
-from serving.engine.track import TooLongError, load_track
+from serving.engine.track import load_track
 from serving.output.rows import Wanted, make_row
 
 MEGABYTE = 1_000_000
@@ -87,7 +87,7 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
     dict
         JSON values: ``tags``, ``starts`` and ``taggram`` of all tags as in the rows of
         :func:`serving.output.rows.make_row`; length of a ``window`` and ``duration`` of the audio
-        in s; ``padded``, whether the audio is shorter than a window.
+        in s; ``warnings``, as in the rows.
 
     Raises
     ------
@@ -96,19 +96,18 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
     """
     try:
         track = load_track(file, info, limits.seconds)
-    except TooLongError as error:
-        raise Refusal(
-            413, f"The audio is longer than {limits.seconds:g} s (--max_seconds)."
-        ) from error
     except AudioError as error:
+        if error.reason is Reason.TOO_LONG:
+            raise Refusal(
+                413, f"The audio is longer than {limits.seconds:g} s (--max_seconds)."
+            ) from error
         raise Refusal(400, _SENTENCES.get(error.reason, _NO_AUDIO)) from error
     result = tag_track(model, track, info)
     if result.error is not None:
         raise Refusal(500, f"The audio could not be tagged: {result.error}.")
     row = make_row("", result, Wanted(info.labels, taggram=True))
     return {
-        **{key: row[key] for key in ("tags", "starts", "taggram")},
+        **{key: row[key] for key in ("tags", "starts", "taggram", "warnings")},
         "window": info.window_seconds,
         "duration": track.duration,
-        "padded": track.is_short,
     }

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from beam_pipelines import build, scan
-from beam_pipelines.audio.filters import Limits
 from beam_pipelines.runtime import storage
+from beam_pipelines.scanning.filters import Limits
 from beam_pipelines.scanning.listing import list_audio
 from beam_pipelines.scanning.measure import measure_file
 from schemas.common.errors import RunError, UsageError

@@ -11,9 +11,9 @@ from apache_beam.metrics import Metrics
 from apache_beam.pipeline import PipelineVisitor
 
 from beam_pipelines import build
-from beam_pipelines.audio import filters
 from beam_pipelines.dataset import layout, options, write
 from beam_pipelines.runtime import preflight, runners
+from beam_pipelines.scanning import filters
 from schemas.audio_spec import WAVEFORM, AudioSpec
 from schemas.common.errors import UsageError
 from tests.benchmarks import rehearsal

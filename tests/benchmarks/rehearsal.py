@@ -99,6 +99,8 @@ def write_scan(path: str, numbers: np.ndarray, rng: np.random.Generator) -> None
         "size": rng.integers(200_000, 500_000, len(numbers)),
         "silence_detail": [[]] * len(numbers),
     }
+    values |= {"decoder": ["libsndfile"] * len(numbers), "cut_short": np.zeros(len(numbers))}
+    values["only_channel"] = [None] * len(numbers)
     rest = np.full(len(numbers), 30)
     columns = [pa.array(values.get(field.name, rest), field.type) for field in tables.SCAN]
     pq.write_table(pa.table(columns, schema=tables.SCAN), path)

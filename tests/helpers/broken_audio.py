@@ -12,7 +12,9 @@ DAMAGED = {
     "3/2/3245271.clip.mp3": (264_960, 265_536),
     "4/8/4861301.clip.mp3": (1_323_000, 1_325_952),
 }
-SILENT = {"9/0/9098789.clip.mp3", "3/1/3116629.clip.mp3", "6/7/6773907.clip.mp3"}
+SILENT = {"9/0/9098789.clip.mp3", "3/1/3116629.clip.mp3"}
+# Its mix is silent; of it one channel is heard, where 2019 stored nothing but zeros.
+ANTIPHASE = {"6/7/6773907.clip.mp3"}
 BROKEN = {
     "6/5/6510866.clip.mp3": Reason.EMPTY_FILE,
     "1/5/156910.clip.mp3": Reason.EMPTY_FILE,

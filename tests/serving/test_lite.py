@@ -208,7 +208,8 @@ def music(tmp_path_factory):
     return folder, {
         "a.wav": None,
         "b.flac": None,
-        "broken.mp3": "undecodable: no format that libsndfile reads",
+        "broken.mp3": "undecodable: no format that libsndfile reads; for others pip install "
+        "'orpheus-tagging[formats]'",
         "deep/é.mp3": None,
         "empty.wav": "empty_file",
         "short.ogg": None,
@@ -228,7 +229,7 @@ def test_the_command_needs_nothing_else_and_says_what_the_savedmodel_says(
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "1 of 6 files are shorter than the model's window and were padded with zeros",
+        "1 of 6 files are shorter than the model's window, and padded with zeros",
         "2 of 6 files could not be tagged: empty_file 1, undecodable 1",
         "ignored: 1 .txt",
     ]
@@ -268,7 +269,7 @@ def test_a_table_of_the_best_tags(music, small_models, tmp_path, capsys):
     assert capsys.readouterr().err == ""
     with open(output, newline="", encoding="utf8") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["path", "error", *LABELS]
+    assert list(rows[0]) == ["path", "error", "warnings", *LABELS]
     assert [row["path"] for row in rows] == files
     call = load_lite_signature(model)
     for row in rows:

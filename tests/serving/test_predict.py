@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -102,6 +103,7 @@ def test_rows_and_table(job, tmp_path, capsys):
                 {"tag": "quiet", "score": 0.25},
             ],
             "error": None,
+            "warnings": [],
         }
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "rows.jsonl"]
@@ -140,8 +142,52 @@ def test_short_audio_is_said(job, tmp_path, capsys):
     code, _, err = run(job, capsys, "--input", tmp_path)
     assert code == 1
     assert err.splitlines() == [
-        "2 of 5 files are shorter than the model's window and were padded with zeros",
+        "2 of 5 files are shorter than the model's window, and padded with zeros",
         "1 of 5 files could not be tagged: empty_file 1",
+    ]
+
+
+def test_what_a_user_should_know_of_the_tags_is_said(job, tmp_path, capsys):
+    folder = tmp_path / "in"
+    sound = tone(folder / "antiphase.wav", seconds=2)
+    wave, rate = soundfile.read(sound)
+    soundfile.write(sound, np.stack([wave, -wave], axis=1), rate)
+    whole = tone(folder / "cut.wav", seconds=4).read_bytes()
+    (folder / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    tone(folder / "short and silent.wav", peak=0, seconds=0.5)
+    tone(folder / "long.wav", seconds=5)
+    tone(folder / "right.wav", seconds=4)
+    output = tmp_path / "rows.jsonl"
+    arguments = ("--input", folder, "--output", output, "--max_seconds", 4)
+    code, out, err = run(job, capsys, *arguments)
+    rows = {pathlib.Path(row["path"]).stem: row for row in rows_of(output)}
+    assert {name: row["warnings"] for name, row in rows.items()} == {
+        "antiphase": ["one_channel"],
+        "cut": ["cut_short"],
+        "long": [],
+        "right": [],
+        "short and silent": ["padded", "silent"],
+    }
+    assert {name: row["error"] for name, row in rows.items() if row["error"]} == {
+        "long": "too_long: more than 4 s"
+    }
+    assert rows["antiphase"]["tags"][0] == {"tag": "loud", "score": 0.5}
+    summary = [
+        "1 of 5 files are shorter than the model's window, and padded with zeros",
+        "1 of 5 files are silent: their tags mean nothing",
+        "1 of 5 files are cut short: tagged as far as they can be decoded",
+        "1 of 5 files are heard in their loudest channel alone: the mix of all cancels out",
+        "1 of 5 files could not be tagged: too_long 1",
+    ]
+    assert [line for line in err.splitlines() if " of 5 files " in line] == summary
+    one_by_one, out, err = run(job, capsys, "--input", folder, "--max_seconds", 4)
+    assert (code, one_by_one, err.splitlines()) == (1, 1, summary)
+    shown = [line for line in out.splitlines() if "error" in line or "warning" in line]
+    assert shown == [
+        "  warning: one_channel",
+        "  warning: cut_short",
+        "  error: too_long: more than 4 s",
+        "  warning: padded, silent",
     ]
 
 
@@ -161,7 +207,7 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     errors = [line for line in out.splitlines() if line.startswith("  error: ")]
     assert errors == [
         "  error: empty_file",
-        "  error: undecodable: no format that libsndfile reads",
+        "  error: undecodable: neither libsndfile nor FFmpeg reads it",
         "  error: unreadable: ENOENT, No such file or directory",
     ]
     names = [line for line in out.splitlines() if not line.startswith(" ")]
@@ -169,7 +215,9 @@ def test_broken_files_are_lines_and_the_rest_go_on(job, tmp_path, capsys):
     assert [str(path) for path in good] == [names[0], names[4]]
     output = tmp_path / "rows.jsonl"
     assert run(job, capsys, "--input", folder / "c.mp3", "--output", output)[0] == 1
-    assert rows_of(output) == [{"path": names[2], "tags": [], "error": errors[1][9:]}]
+    assert rows_of(output) == [
+        {"path": names[2], "tags": [], "error": errors[1][9:], "warnings": []}
+    ]
 
 
 def test_a_model_that_fails_on_a_clip_is_a_line_too(tmp_path, capsys):
@@ -347,7 +395,7 @@ def test_decoding_runs_ahead_only_so_far(tmp_path):
             yield clip
 
     with ThreadPoolExecutor(2) as pool:
-        clips = decode_ahead(pool, paths(), INFO, ahead=3)
+        clips = decode_ahead(pool, paths(), INFO, ahead=3, max_seconds=None)
         assert len(begun) == 3
         for taken, (path, track) in enumerate(clips, start=1):
             assert (path, track.windows(0, 9).shape) == (clip, (1, 8000))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_pipelines.audio.silence import SILENT_RMS, SilenceStats, measure_silence
-from tests.helpers.broken_audio import DAMAGED, SILENT
+from beam_pipelines.audio.silence import SILENT_RMS, SilenceStats
+from tests.helpers.broken_audio import ANTIPHASE, DAMAGED, SILENT
+from tests.helpers.hearing import measure_silence
 
 # Levels in dB that no sum of four blocks brings near the threshold of -60.
 LEVELS = st.sampled_from([0.0, -20.0, -40.0, -90.0, -np.inf])
@@ -36,6 +37,9 @@ def test_silence_statistics_of_2019(rows_of_2019, decoded):
         path = row["mp3_path"]
         stats = decoded[path].stats
         assert stats.is_silent == (path in SILENT)
+        if path in ANTIPHASE:
+            assert stats.effective_clip_length > 20
+            continue
         if path in SILENT:  # 2019 took them for fully sounding
             assert (stats.effective_clip_length, stats.silence_detail) == (0, ())
             continue

@@ -93,6 +93,9 @@ def make_tracks(rows) -> pa.Table:
     return pa.table(arrays, schema=tables.TRACKS)
 
 
+HEARINGS = {"decoders": {"ffmpeg": 1, "libsndfile": 5}, "cut_short": 2, "one_channel": 0}
+
+
 def make_data(rows, planned=None, losses=None, songs=9) -> dict:
     """A manifest's data; `losses` maps a stage to its reasons by kind."""
     written = collections.Counter(tag for row in rows for tag in row[-1])
@@ -123,6 +126,7 @@ def make_data(rows, planned=None, losses=None, songs=9) -> dict:
         "listed": {"files": 8, "songs": songs},
         "ignored": {},
         "spellings": {},
+        "hearings": HEARINGS,
         "stages": stages,
         "fingerprints": {"audio": {"files": 8, "sha256": "ab12"}, "scan": None},
         "options": OPTIONS,
@@ -518,7 +522,7 @@ def test_the_report_of_a_build_in_a_browser(chromium, mini, tmp_path):
     assert (seen.console, seen.requests) == ([], ["/report.html"])
     page, sent = Page(seen.dom.removeprefix("<!DOCTYPE html>\n")), Page(text)
     assert {key: rows for key, rows in page.tables.items() if rows} == dict(sent.tables)
-    assert page.tables["left"][0][-1] == ["One copy a song: written", "", "25", "25"]
+    assert page.tables["left"][0][-1] == ["One copy a song: written", "", "26", "26"]
     written = collections.Counter(tag for tags in tracks["tags"].to_pylist() for tag in tags)
     assert {row[0]: row[3] for row in page.tables["tags"][0][1:]} == {
         entry["tag"]: str(written[entry["tag"]]) for entry in data["vocabulary"]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines import build, scan
-from beam_pipelines.audio.filters import Limits
 from beam_pipelines.dataset import hashing
+from beam_pipelines.scanning.filters import Limits
 from beam_pipelines.scanning.judge import judge_files
 from beam_pipelines.scanning.listing import AudioFile, Listing
 from beam_pipelines.sources import labelled

@@ -249,9 +249,9 @@ def test_every_broken_file_is_answered(models, fixtures_dir, tmp_path, capsys):
     failed = {expected[path]: row["error"] for path, row in rows.items() if row["error"]}
     assert failed == {
         "zero bytes": "empty_file",
-        "text renamed": "undecodable: no format that libsndfile reads",
-        "small html renamed": "undecodable: no format that libsndfile reads",
-        "truncated to 100 bytes": "undecodable: no format that libsndfile reads",
+        "text renamed": "undecodable: neither libsndfile nor FFmpeg reads it",
+        "small html renamed": "undecodable: neither libsndfile nor FFmpeg reads it",
+        "truncated to 100 bytes": "undecodable: neither libsndfile nor FFmpeg reads it",
     }
     assert all(len(row["tags"]) == (0 if row["error"] else 3) for row in rows.values())
     assert len(rows[str(hi_res)]["starts"]) == 4 and rows[str(hi_res)]["starts"][1] == 1.28

@@ -10,14 +10,15 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_pipelines.audio import libsndfile
 from beam_pipelines.audio.decode import load_clip
 from beam_pipelines.audio.errors import AudioError
 from beam_pipelines.audio.spectrogram import log_mel
 from schemas.audio_spec import LOG_MEL, WAVEFORM, AudioSpec
 from schemas.rejects import Reason
 from schemas.saved_model import ModelInfo
-from serving.engine import track as engine_track
 from serving.engine.track import Spool, load_track, window_starts
+from serving.output.result import Warned
 from trainer.input import windows
 
 SPECS = {
@@ -51,8 +52,10 @@ def reference(path, model):
     return np.stack([data[start : start + model.window] for start in starts]), starts
 
 
-def check(path, model):
-    track = load_track(str(path), model)
+def check(path, model, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(libsndfile, "block_length", lambda n_channels: block)
+        track = load_track(str(path), model)
     expected, starts = reference(path, model)
     assert track.starts.tolist() == starts.tolist()
     step = model.spec.hop_length if model.frontend == LOG_MEL else 1
@@ -71,14 +74,13 @@ def check(path, model):
 @pytest.mark.parametrize("block", [1000, 4096, 1 << 21])
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
 def test_blocks_give_the_windows_of_the_whole_clip(tmp_path, monkeypatch, suffix, block, in_memory):
-    monkeypatch.setattr(engine_track, "BLOCK", block)
-    monkeypatch.setattr(engine_track.Spool.__init__, "__defaults__", (in_memory,))
+    monkeypatch.setattr(Spool.__init__, "__defaults__", (in_memory,))
     for rate, channels in ((22050, 1), (8000, 2)):
         path = tmp_path / f"{rate}.{suffix}"
         soundfile.write(path, noise(6.1, rate, channels), rate)
-        check(path, info(SPECS["db"]))
-        check(path, info(SPECS["log10"]))
-        check(path, info(SPECS["db"], WAVEFORM, 2999))
+        check(path, info(SPECS["db"]), block)
+        check(path, info(SPECS["log10"]), block)
+        check(path, info(SPECS["db"], WAVEFORM, 2999), block)
 
 
 @settings(max_examples=60, deadline=None)
@@ -92,16 +94,12 @@ def test_blocks_give_the_windows_of_the_whole_clip(tmp_path, monkeypatch, suffix
 def test_any_length_block_and_window(tmp_path_factory, n, rate, block, window, name):
     path = tmp_path_factory.getbasetemp() / "any.wav"
     soundfile.write(path, noise(n / rate, rate)[:n] if n > rate else np.full(n, 0.1), rate)
-    before, engine_track.BLOCK = engine_track.BLOCK, block
-    try:
-        for frontend in (LOG_MEL, WAVEFORM):
-            model = info(SPECS[name], frontend, window if frontend == LOG_MEL else window * 50)
-            track = check(path, model)
-            samples = len(load_clip(path.read_bytes(), model.spec).samples)
-            least = (window - 1) * model.spec.hop_length if frontend == LOG_MEL else window * 50
-            assert track.is_short == (samples < least)
-    finally:
-        engine_track.BLOCK = before
+    for frontend in (LOG_MEL, WAVEFORM):
+        model = info(SPECS[name], frontend, window if frontend == LOG_MEL else window * 50)
+        track = check(path, model, block)
+        samples = len(load_clip(path.read_bytes(), model.spec).samples)
+        least = (window - 1) * model.spec.hop_length if frontend == LOG_MEL else window * 50
+        assert track.warnings == ((Warned.PADDED,) if samples < least else ())
 
 
 @given(st.integers(1, 500), st.integers(1, 100))
@@ -138,7 +136,7 @@ def test_broken_files_are_judged_as_the_writer_does(fixtures_dir):
             assert (raised.value.reason, raised.value.detail) == (error.reason, error.detail)
             continue
         for model in models:
-            check(path, model)
+            check(path, model, 1 << 21)
     assert {Reason.EMPTY_FILE, Reason.UNDECODABLE} <= set(reasons)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.common.errors import UsageError
-from serving.output.result import Result
+from serving.output.result import Result, Warned
 from serving.output.rows import Wanted, best_tags, check_output, make_row, open_rows
 
 LABELS = ["rock", "drum & bass", 'says "jazz", twice']
@@ -22,6 +22,7 @@ GOOD = Result(
     np.float32([[0.5, 0.5, 0.5], [0, 1, 0.5]]),
     np.array([0.0, 2.0016]),
     np.float32([1.5, -2]),
+    (Warned.SILENT, Warned.CUT_SHORT),
 )
 BAD = Result("unreadable: gone", NONE, NONE.reshape(0, 0), np.zeros(0), NONE)
 STRANGE = "/music/caf\udce9 日.mp3"
@@ -44,6 +45,7 @@ def expected(path):
             "path": path,
             "tags": [{"tag": LABELS[1], "score": 0.75}, {"tag": LABELS[2], "score": 0.5}],
             "error": None,
+            "warnings": ["silent", "cut_short"],
             "starts": [0, 2.002],
             "taggram": [
                 {"tag": LABELS[1], "scores": [0.5, 1]},
@@ -55,6 +57,7 @@ def expected(path):
             "path": "b.mp3",
             "tags": [],
             "error": "unreadable: gone",
+            "warnings": [],
             "starts": [],
             "taggram": [],
             "embedding": [],
@@ -67,7 +70,9 @@ def test_json_lines(tmp_path):
     assert [json.loads(line) for line in file.read_text().splitlines()] == expected(STRANGE)
     file = write(tmp_path / "rows.jsonl", Wanted(LABELS, top=1))
     row, _ = (json.loads(line) for line in file.read_text().splitlines())
-    assert row == {"path": STRANGE, "tags": [{"tag": LABELS[1], "score": 0.75}], "error": None}
+    best = [{"tag": LABELS[1], "score": 0.75}]
+    warnings = ["silent", "cut_short"]
+    assert row == {"path": STRANGE, "tags": best, "error": None, "warnings": warnings}
 
 
 def test_parquet(tmp_path):
@@ -81,9 +86,9 @@ def test_csv_has_a_column_a_tag(tmp_path):
     file = write(tmp_path / "rows.csv", Wanted(LABELS, threshold=0.5))
     with open(file, encoding="utf8", errors="surrogateescape", newline="") as stream:
         assert list(csv.reader(stream)) == [
-            ["path", "error", *LABELS],
-            [STRANGE, "", "", "0.75", "0.5"],
-            ["b.mp3", "unreadable: gone", "", "", ""],
+            ["path", "error", "warnings", *LABELS],
+            [STRANGE, "", "silent cut_short", "", "0.75", "0.5"],
+            ["b.mp3", "unreadable: gone", "", "", "", ""],
         ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from beam_pipelines.audio import decode, headers
 from beam_pipelines.audio.errors import AudioError
 from beam_pipelines.audio.headers import Probe
-from beam_pipelines.audio.silence import SilenceStats, measure_silence
+from beam_pipelines.audio.silence import SilenceStats
 from schemas.audio_spec import AudioSpec
 
 SPEC = AudioSpec()
@@ -45,7 +45,7 @@ def rejected(msd):
     reasons = {}
     for entry in json.loads((msd / "audio_manifest.json").read_text()):
         try:
-            decode.decode((msd / "7digital" / entry["path"]).read_bytes())
+            decode.measure((msd / "7digital" / entry["path"]).read_bytes())
         except AudioError as error:
             reasons[entry["path"]] = error.reason
     return reasons
@@ -59,6 +59,5 @@ def decoded(msd, rejected):
         if entry["path"] not in rejected:
             data = (msd / "7digital" / entry["path"]).read_bytes()
             clip = decode.load_clip(data, SPEC)
-            stats = measure_silence(clip.mono, clip.rate)
-            found[entry["path"]] = Decoded(clip, stats, headers.probe(data), len(data))
+            found[entry["path"]] = Decoded(clip, clip.stats, headers.probe(data), len(data))
     return found
