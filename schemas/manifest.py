@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 from schemas.audio_spec import AUDIO_FORMATS, LOG_MEL, PCM_FULL_SCALE, AudioSpec
 from schemas.common.errors import UsageError
+from schemas.common.files import locked
 from schemas.common.text import parse_json
 
 MANIFEST = "dataset.json"
@@ -115,6 +117,19 @@ def refuse_links(dataset: Dataset) -> None:
         for path in (os.path.join(dataset.path, part), *dataset.shards(part)):
             if os.path.islink(path):
                 raise UsageError(f"{path} is a link: a data set's files must lie in its directory")
+
+
+def being_read(path: str) -> contextlib.AbstractContextManager[None]:
+    """Keep builds from replacing a data set of this machine while the block lasts.
+
+    Raises
+    ------
+    UsageError
+        If a build is writing it.
+    """
+    if not os.path.isdir(path):  # read_dataset says what is wrong with it
+        return contextlib.nullcontext()
+    return locked(path, f"{path} is being written by a build: wait for its end", shared=True)
 
 
 def read_dataset(path: str) -> Dataset:

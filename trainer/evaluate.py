@@ -12,7 +12,7 @@ import numpy as np
 from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.common.files import replacing, write_text
-from schemas.manifest import PARTS, Dataset, read_dataset
+from schemas.manifest import PARTS, Dataset, being_read, read_dataset
 from schemas.split_file import parse_split
 from trainer.evaluation.bootstrap import RESAMPLES
 from trainer.evaluation.compare import compare, figures
@@ -81,6 +81,11 @@ def main(argv: Sequence[str]) -> int:
     for path in (options.output, options.scores):
         if path:
             check_file(path)
+    with being_read(options.dataset):
+        return _evaluate(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
     dataset = read_dataset(options.dataset)
     models = [find_model(options.model, options.checkpoint)]
     if options.compare:

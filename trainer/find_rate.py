@@ -11,7 +11,7 @@ from schemas.common.arguments import positive, positive_int
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
 from schemas.config import Config
-from schemas.manifest import Dataset
+from schemas.manifest import Dataset, being_read
 from trainer.evaluation.figures import check_place, plot_rates, save_figure
 from trainer.training.options import add_config_options, read_options
 
@@ -44,9 +44,10 @@ def main(argv: Sequence[str]) -> int:
     if options.lowest >= options.highest:
         raise UsageError("--lowest must be less than --highest")
     check_place(options.output)
-    config, dataset = read_options(options, "schedule=constant", "steps_per_execution=1")
     rates = np.geomspace(options.lowest, options.highest, options.steps)
-    losses = try_rates(config, dataset, rates)
+    with being_read(options.dataset):
+        config, dataset = read_options(options, "schedule=constant", "steps_per_execution=1")
+        losses = try_rates(config, dataset, rates)
     rates = rates[: len(losses)]
     from trainer.descent.rate_test import suggested_rate
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.common.command import ArgumentParser, import_tensorflow, run_command
 from schemas.common.errors import UsageError
 from schemas.config import OPEN_SCHEDULES, Config, describe
-from schemas.manifest import Dataset
+from schemas.manifest import Dataset, being_read
 from trainer.evaluation.notes import skill_notes, tag_notes, window_notes
 from trainer.job.directory import (
     CONFIG,
@@ -18,6 +18,7 @@ from trainer.job.directory import (
     clear_job,
     has_ended,
     job_parts,
+    lock_job,
     lost_file,
 )
 from trainer.tagger.litert import export_lite
@@ -93,11 +94,12 @@ def main(argv: Sequence[str]) -> int:
     """Train, write the job directory and export."""
     options = parser().parse_args(argv)
     epochs = [] if options.epochs is None else [f"model-training.epochs={options.epochs}"]
-    config, dataset = read_options(options, *epochs)
-    init_from = config.training.init_from
-    _check_job_dir(options.job_dir, options.overwrite, options.resume, init_from)
-    callbacks = [find_callback(text) for text in options.callback]
-    run(config, dataset, options.job_dir, options.loop, options.gpus, options.resume, callbacks)
+    with being_read(options.dataset):
+        config, dataset = read_options(options, *epochs)
+        init_from = config.training.init_from
+        _check_job_dir(options.job_dir, options.overwrite, options.resume, init_from)
+        callbacks = [find_callback(text) for text in options.callback]
+        run(config, dataset, options.job_dir, options.loop, options.gpus, options.resume, callbacks)
     return 0
 
 
@@ -115,8 +117,8 @@ def _check_job_dir(job_dir: str, overwrite: bool, resume: bool, init_from: str |
     lost = lost_file(job_dir)
     if resume and lost and job_parts(job_dir):
         raise UsageError(
-            f"{lost} is missing: --resume cannot go on without it, choose another directory or "
-            "start again with --overwrite"
+            f"{lost} is missing or empty: --resume cannot go on without it, choose another "
+            "directory or start again with --overwrite"
         )
 
 
@@ -179,16 +181,22 @@ def run(
     if resume:
         check_same(config, job_dir)
     try:
-        tracks = None if validation is None else whole_tracks(validation, _WINDOWS_A_BATCH)
-        if resume and has_ended(config, job_dir):
-            print("the training has ended already")
-            model = best_model(config, source.window, len(source.names), job_dir)
-        else:
-            if not resume:
-                clear_job(job_dir)
-            options = {"initial": initial, "loop": loop, "resume": resume, "callbacks": callbacks}
-            model = _train(config, source, tracks, strategy, job_dir, options)
-        _export(model, config, tracks, job_dir)
+        with lock_job(job_dir):
+            tracks = None if validation is None else whole_tracks(validation, _WINDOWS_A_BATCH)
+            if resume and has_ended(config, job_dir):
+                print("the training has ended already")
+                model = best_model(config, source.window, len(source.names), job_dir)
+            else:
+                if not resume:
+                    clear_job(job_dir)
+                how = {
+                    "initial": initial,
+                    "loop": loop,
+                    "resume": resume,
+                    "callbacks": callbacks,
+                }
+                model = _train(config, source, tracks, strategy, job_dir, how)
+            _export(model, config, tracks, job_dir)
     except tf.errors.OpError as error:
         shards = source.shards + (validation.shards if validation else [])
         raise shard_error(shards, error) from error

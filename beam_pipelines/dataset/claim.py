@@ -14,7 +14,7 @@ from beam_pipelines.dataset.layout import OWNER, PLAN, TRANSFORM, WORK
 from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.locks import lock
 from schemas.common.errors import UsageError
-from schemas.manifest import MANIFEST, Dataset, parse_manifest
+from schemas.manifest import MANIFEST, Dataset, parse_manifest, read_dataset
 
 _KEPT = (OWNER, "side-")  # when the planning is done again: its halves are no pieces
 _PIECES = ("rejects-", "dealt-", "plan-")  # what the planning leaves to write and finish
@@ -64,7 +64,11 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
     if storage.is_local(output) and os.path.exists(output) and not os.path.isdir(output):
         raise UsageError(f"--output: {output} is a file, not a directory")
     storage.make_folder(output)
-    with lock(output):
+    with contextlib.ExitStack() as stack:
+        finished = _lock(output, plan_id, stack)
+        if finished is not None:
+            yield finished
+            return
         # Under the lock, for --overwrite deletes: a running build keeps its files.
         state = _inspect(output, plan_id, overwrite)
         layout.delete_attempts(output)
@@ -81,6 +85,25 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
             if made and not os.listdir(output):
                 os.rmdir(output)
             raise
+
+
+def _lock(output: str, plan_id: str, stack: contextlib.ExitStack) -> Dataset | None:
+    """Lock an output for writing; a finished data set that is being read is only looked at."""
+    try:
+        stack.enter_context(lock(output))
+        return None
+    except UsageError:
+        stack.enter_context(lock(output, shared=True))  # else another run is writing it
+    try:
+        dataset = read_dataset(output)
+        if dataset.data.get("plan_id") == plan_id and _is_whole(dataset):
+            return dataset
+    except UsageError:
+        pass
+    raise UsageError(
+        f"--output: {output} is being read, by a training or an evaluation: wait for its end, or "
+        "choose another directory"
+    )
 
 
 def keep_plan(work: str, plan: Mapping[str, Any]) -> None:

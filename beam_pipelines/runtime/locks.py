@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-from collections.abc import Iterator
 
 from beam_pipelines.runtime import storage
-from schemas.common.errors import UsageError
-from schemas.common.files import BusyError, hold
+from schemas.common.files import locked
 
 
-@contextlib.contextmanager
-def lock(folder: str) -> Iterator[None]:
+def lock(folder: str, shared: bool = False) -> contextlib.AbstractContextManager[None]:
     """An advisory lock that dies with its process; on this machine's file system only.
+
+    Parameters
+    ----------
+    folder : str
+        What is locked.
+    shared : bool
+        Whether it is only to be seen that nobody writes.
 
     Raises
     ------
@@ -22,21 +24,5 @@ def lock(folder: str) -> Iterator[None]:
         If another run holds it.
     """
     if not storage.is_local(folder):
-        yield
-        return
-    try:
-        handle = hold(folder)
-    except BusyError as error:
-        raise UsageError(f"--output: another run is writing {folder}") from error
-    if handle is None:
-        print(
-            f"note: {folder} lies where files cannot be locked: see that no second run writes "
-            "to it",
-            file=sys.stderr,
-        )
-        yield
-        return
-    try:
-        yield
-    finally:
-        os.close(handle)
+        return contextlib.nullcontext()
+    return locked(folder, f"--output: another run is writing {folder}", shared)

@@ -7,9 +7,12 @@ import errno
 import fcntl
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from schemas.common.errors import UsageError
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.EACCES}
 
@@ -146,3 +149,37 @@ def hold(path: str, shared: bool = False) -> int | None:
             return None
         raise
     return handle
+
+
+@contextlib.contextmanager
+def locked(folder: str, busy: str, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder while the block lasts, see :func:`hold`.
+
+    Where the file system has no locks that is said, and the block runs without.
+
+    Parameters
+    ----------
+    folder : str
+        It must be there.
+    busy : str
+        What the error says if another process has it.
+    shared : bool
+        As for :func:`hold`.
+
+    Raises
+    ------
+    UsageError
+        If another process has it.
+    """
+    try:
+        handle = hold(folder, shared)
+    except BusyError as error:
+        raise UsageError(busy) from error
+    if handle is None:
+        what = "writes to it" if shared else "uses it"
+        print(f"note: {folder} cannot be locked here: see that nobody else {what}", file=sys.stderr)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)

@@ -15,11 +15,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from schemas.common.errors import UsageError
-from schemas.common.files import replacing, write_text
+from schemas.common.files import locked, make_folder, replacing, write_text
 from schemas.config import OPEN_SCHEDULES, Config, read_config
 
 _SUFFIX = ".keras"
@@ -38,6 +38,24 @@ def job_parts(job_dir: str) -> list[str]:
     names = (CONFIG, CHECKPOINTS, LOGS, EPOCHS, METRICS, EXPORT)
     paths = [os.path.join(job_dir, name) for name in names]
     return [path for path in paths if os.path.lexists(path)]
+
+
+@contextlib.contextmanager
+def lock_job(job_dir: str) -> Iterator[None]:
+    """Keep a job directory for one training; it is made, and goes again if it stays empty.
+
+    Raises
+    ------
+    UsageError
+        If another training has it.
+    """
+    make_folder(job_dir)
+    try:
+        with locked(job_dir, f"another training is at work in {job_dir}: choose another directory"):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # it holds a job
+            os.rmdir(job_dir)
 
 
 def clear_job(job_dir: str) -> None:
