@@ -25,6 +25,8 @@ SERVE, TAGGRAM, EMBEDDINGS = "serving_default", "taggram", "embeddings"
 # WINDOWS takes windows that the caller has cut, of any number of tracks: float32 [batch, window]
 # samples or [batch, window, n_mels] frames of whole clips' spectrograms.
 FEATURES, WINDOWS = "features", "windows"
+# CLIPS takes audio and the length of each clip in it, int32 [batch].
+CLIPS = "clips"
 
 
 @dataclasses.dataclass(frozen=True)

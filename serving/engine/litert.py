@@ -54,6 +54,9 @@ def load_lite_signature(path: str, name: str = SERVE) -> Model:
             values = dict(runner(**{argument: audio}))
         except (RuntimeError, ValueError, MemoryError) as error:
             raise RunError(f"the model fails: {' '.join(str(error).split())}") from error
+        scores = values["scores" if "scores" in values else "embeddings"]
+        if not np.isfinite(scores).all():  # LiteRT's only way to refuse samples
+            raise RunError("the model fails: the audio holds samples that are no audio")
         values["tags"] = [tag.decode() for tag in values["tags"]]
         return values
 

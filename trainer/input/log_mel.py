@@ -9,7 +9,7 @@ import tensorflow as tf
 from schemas.audio_spec import AudioSpec, mel_filters
 
 
-def log_mel(audio: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
+def log_mel(audio: tf.Tensor, spec: AudioSpec, frames: tf.Tensor | None = None) -> tf.Tensor:
     """Log-mel spectrogram of whole clips, as librosa computes it.
 
     Agrees with ``librosa.feature.melspectrogram`` and ``power_to_db`` within
@@ -22,6 +22,9 @@ def log_mel(audio: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
     spec : AudioSpec
         The front end. With compression 'db' the floor lies ``top_db`` under the
         maximum of each clip, not of the batch.
+    frames : tf.Tensor, int32 [batch], optional
+        Frames of each clip, where zeros fill it up to the length of the others; those that
+        follow have no part in its maximum.
 
     Returns
     -------
@@ -40,7 +43,11 @@ def log_mel(audio: tf.Tensor, spec: AudioSpec) -> tf.Tensor:
     if spec.compression == "log10":
         return tf.math.log(10000.0 * mel + 1.0) / math.log(10.0)
     level = 10.0 / math.log(10.0) * tf.math.log(tf.maximum(mel, spec.amin))
-    return tf.maximum(level, clip_floor(level, spec))
+    if frames is None:
+        return tf.maximum(level, clip_floor(level, spec))
+    own = tf.range(tf.shape(level)[1])[None, :, None] < frames[:, None, None]
+    lowest = 10.0 * math.log10(spec.amin)
+    return tf.maximum(level, clip_floor(tf.where(own, level, lowest), spec))
 
 
 def clip_floor(spectrogram: tf.Tensor, spec: AudioSpec) -> tf.Tensor:

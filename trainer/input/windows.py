@@ -45,6 +45,33 @@ def cut_windows(clips: tf.Tensor, window: int) -> tf.Tensor:
     return tf.gather(clips, starts[:, None] + tf.range(window)[None], axis=1)
 
 
+def cut_unequal(clips: tf.Tensor, lengths: tf.Tensor, window: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cut each clip of a batch into the windows that it has alone.
+
+    Parameters
+    ----------
+    clips : tf.Tensor [batch, length, ...]
+    lengths : tf.Tensor, int32 [batch]
+        Samples or frames of each clip, at least one window.
+    window : int
+        Samples or frames of a window.
+
+    Returns
+    -------
+    windows : tf.Tensor [batch, most, window, ...]
+        As many as the longest clip has; shorter ones repeat their last.
+    shares : tf.Tensor, float32 [batch, most]
+        What each window counts in its clip's mean: 0 for the repeated ones.
+    """
+    counts = (lengths + window - 1) // window
+    numbers = tf.range((tf.shape(clips)[1] + window - 1) // window)[None]
+    starts = tf.minimum(numbers * window, lengths[:, None] - window)
+    places = tf.expand_dims(starts, 2) + tf.range(window)  # LiteRT slices no [:, :, None]
+    is_own = tf.cast(numbers < counts[:, None], tf.float32)
+    shares = is_own / tf.cast(counts, tf.float32)[:, None]
+    return tf.gather(clips, places, axis=1, batch_dims=1), shares
+
+
 def pad_clips(clips: tf.Tensor, length: int, value: tf.Tensor | float = 0.0) -> tf.Tensor:
     """Lengthen clips at their end to at least `length`.
 

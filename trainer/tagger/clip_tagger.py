@@ -15,18 +15,26 @@ from schemas.config import Config
 from schemas.saved_model import ModelInfo
 from schemas.tag_choice import select_tags
 from trainer.input.log_mel import clip_floor, log_mel
-from trainer.input.windows import cut_windows, pad_clips, window_starts
+from trainer.input.windows import cut_unequal, cut_windows, pad_clips, window_starts
 from trainer.models import layers  # noqa: F401  Keras must know our layers to read a checkpoint
 
 _AUDIO = tf.TensorSpec([None, None], tf.float32, name="audio")
+_LENGTHS = tf.TensorSpec([None], tf.int32, name="lengths")
 _SPECTROGRAM = tf.TensorSpec([None, None, None], tf.float32, name="spectrogram")
+
+
+_AUDIO_ERROR = "audio must be finite samples of full scale 1, none beyond 8 times that"
+_LENGTHS_ERROR = "lengths must be from 0 to the number of samples; they are"
+LOUDEST = 8.0  # full scale is 1: what lies beyond is no audio, or of another scale
 
 
 class Tagger:
     """A trained model with all that stands between it and raw audio.
 
     Evaluation calls these methods, an exported model has them as signatures. All
-    clips of a batch are equally long. Memory grows with the number of windows in a
+    clips of a batch are equally long, but for :meth:`clips`. Samples that are no audio (not
+    finite, or beyond ±`LOUDEST`) are an error of the call; in LiteRT, which knows no errors,
+    every score of the clip is NaN. Memory grows with the number of windows in a
     batch: hour-long audio is for the caller to stream.
 
     Parameters
@@ -100,7 +108,45 @@ class Tagger:
             ``scores`` float32 [batch, tags] and ``tags`` string [tags].
         """
         scores, _ = self._run(self._clips(audio))
-        return {"scores": tf.reduce_mean(scores, axis=1), "tags": self._tags()}
+        return {
+            "scores": tf.reduce_mean(scores, axis=1) + checked(audio)[:, None],
+            "tags": self._tags(),
+        }
+
+    @tf.function(input_signature=[_AUDIO, _LENGTHS])
+    def clips(self, audio: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Scores of clips of unequal lengths: of each those that it has alone.
+
+        Parameters
+        ----------
+        audio : tf.Tensor, float32 [batch, samples]
+            Mono clips at the spec's sample rate, full scale 1, filled up at their end; what
+            with is not looked at.
+        lengths : tf.Tensor, int32 [batch]
+            Samples of each clip, 0 to `samples`.
+
+        Returns
+        -------
+        dict
+            ``scores`` float32 [batch, tags] and ``tags`` string [tags].
+        """
+        info = self.info
+        samples = tf.shape(audio)[1]
+        fits = (lengths >= 0) & (lengths <= samples)
+        known = [tf.debugging.Assert(tf.reduce_all(fits), [_LENGTHS_ERROR, lengths])]
+        with tf.control_dependencies(known):
+            faults = tf.where(fits, 0.0, float("nan"))  # as `checked` has them
+        audio = tf.where(tf.range(samples)[None] < lengths[:, None], audio, 0.0)
+        lengths = tf.minimum(lengths, samples)
+        lengths = tf.maximum(lengths, info.min_samples)
+        clips = pad_clips(audio, info.min_samples)
+        if info.frontend == LOG_MEL:
+            lengths = 1 + lengths // info.spec.hop_length
+            clips = log_mel(clips, info.spec, lengths)
+        windows, shares = cut_unequal(clips, lengths, info.window)
+        scores, _ = self._score(windows)
+        means = tf.reduce_sum(scores * tf.expand_dims(shares, 2), axis=1)
+        return {"scores": means + (checked(audio) + faults)[:, None], "tags": self._tags()}
 
     @tf.function(input_signature=[_AUDIO])
     def taggram(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -119,6 +165,7 @@ class Tagger:
         starts = window_starts(tf.shape(clips)[1], info.window) * step
         # LiteRT divides no float64.
         seconds = tf.cast(starts, tf.float32) / info.spec.sample_rate
+        scores += checked(audio)[:, None, None]
         return {"scores": scores, "starts": seconds, "tags": self._tags()}
 
     @tf.function(input_signature=[_AUDIO])
@@ -131,7 +178,10 @@ class Tagger:
             ``embeddings`` float32 [batch, features] and ``tags`` string [tags].
         """
         _, embeddings = self._run(self._clips(audio))
-        return {"embeddings": tf.reduce_mean(embeddings, axis=1), "tags": self._tags()}
+        return {
+            "embeddings": tf.reduce_mean(embeddings, axis=1) + checked(audio)[:, None],
+            "tags": self._tags(),
+        }
 
     @tf.function(input_signature=[_SPECTROGRAM])
     def features(self, spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -170,7 +220,10 @@ class Tagger:
 
     def _run(self, clips: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and embeddings of all windows, each [batch, windows, ...]."""
-        windows = cut_windows(clips, self.info.window)
+        return self._score(cut_windows(clips, self.info.window))
+
+    def _score(self, windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and embeddings of windows [batch, windows, ...], each [batch, windows, ...]."""
         count = tf.shape(windows)[:2]
         inputs = tf.reshape(windows, tf.concat([[-1], tf.shape(windows)[2:]], axis=0))
         return tuple(
@@ -180,10 +233,35 @@ class Tagger:
 
     def _windows(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
         scores, embeddings = (tf.cast(each, tf.float32) for each in self._network(windows))
+        if self.info.frontend == WAVEFORM:
+            scores += checked(windows)[:, None]
         return {"scores": scores, "embeddings": embeddings, "tags": self._tags()}
 
     def _tags(self) -> tf.Tensor:
         return tf.constant(self.info.labels)
+
+
+def checked(audio: tf.Tensor) -> tf.Tensor:
+    """See that samples are audio.
+
+    Parameters
+    ----------
+    audio : tf.Tensor, float32 [batch, samples]
+
+    Returns
+    -------
+    tf.Tensor, float32 [batch]
+        Zeros to be added to what is made of the clips; NaN for a clip that is no audio, where
+        there are no errors (LiteRT leaves assertions out).
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        If a sample is not finite or beyond ±`LOUDEST`.
+    """
+    is_audio = tf.reduce_all(tf.abs(audio) <= LOUDEST, axis=1)
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_audio), [_AUDIO_ERROR])]):
+        return tf.where(is_audio, 0.0, float("nan"))
 
 
 def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagger:

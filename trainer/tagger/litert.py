@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from typing import Any
 
 from schemas.common.command import import_tensorflow
 from schemas.common.errors import UsageError
 from schemas.common.files import replacing
 from schemas.saved_model import (
+    CLIPS,
     DESCRIPTION,
     EMBEDDINGS,
     METADATA,
@@ -20,15 +22,16 @@ from schemas.saved_model import (
     read_lite_info,
 )
 
-SIGNATURES = (SERVE, TAGGRAM, EMBEDDINGS, WINDOWS)
+SIGNATURES = (SERVE, CLIPS, TAGGRAM, EMBEDDINGS, WINDOWS)
 
 
 def export_lite(directory: str) -> str:
     """Write ``DIRECTORY.tflite`` beside an exported SavedModel.
 
     It has the SavedModel's signatures of audio and of windows with the same inputs and
-    outputs, made of LiteRT's own operations alone, and what the model is in a ZIP archive
-    at its end (``unzip -p FILE orpheus.json``).
+    outputs, made of LiteRT's own operations alone, the scores' as its first subgraph for
+    callers that know no signatures; and what the model is in a ZIP archive at its end
+    (``unzip -p FILE orpheus.json``).
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ def export_lite(directory: str) -> str:
     """
     path = lite_path(directory)
     check_lite_place(path)
-    content = io.BytesIO(_convert(directory))
+    content = io.BytesIO(_scores_first(_convert(directory)))
     with open(os.path.join(directory, METADATA), "rb") as stream:
         description = stream.read()
     with zipfile.ZipFile(content, "a") as archive:
@@ -76,3 +79,31 @@ def _convert(directory: str) -> bytes:
     """The flat buffer of a SavedModel; the converter's log stays off the terminal."""
     lite = import_tensorflow().lite
     return lite.TFLiteConverter.from_saved_model(directory, signature_keys=SIGNATURES).convert()
+
+
+def _scores_first(content: bytes) -> bytes:
+    """The same flat buffer with the subgraph of ``serving_default`` and its scores first.
+
+    The converter puts both into the order of their names.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    serve = next(each for each in model.signatureDefs if each.signatureKey == SERVE.encode())
+    first = model.subgraphs[serve.subgraphIndex]
+    (scores,) = (each.tensorIndex for each in serve.outputs if each.name == b"scores")
+    first.outputs = sorted(first.outputs, key=lambda tensor: tensor != scores)
+    others = [k for k in range(len(model.subgraphs)) if k != serve.subgraphIndex]
+    order = [serve.subgraphIndex, *others]
+    model.subgraphs = [model.subgraphs[k] for k in order]
+    for signature in model.signatureDefs:
+        signature.subgraphIndex = order.index(signature.subgraphIndex)
+
+    class Builder(flatbuffer_utils.flatbuffers.Builder):
+        def StartVector(self, size: int, count: int, alignment: int) -> Any:  # noqa: N802
+            """Weights must begin at multiples of 16 bytes, where the converter has them too."""
+            return super().StartVector(size, count, max(alignment, 16))
+
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

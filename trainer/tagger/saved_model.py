@@ -12,6 +12,7 @@ from schemas.common.command import import_tensorflow
 from schemas.common.errors import UsageError
 from schemas.common.temporary import locked_folder
 from schemas.saved_model import (
+    CLIPS,
     EMBEDDINGS,
     FEATURES,
     METADATA,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:  # --help does not wait for TensorFlow
 def export_saved_model(tagger: Tagger, directory: str) -> None:
     """Write a SavedModel with the signatures of the tagger.
 
-    ``serving_default``, ``taggram``, ``embeddings``, ``windows`` and, for log-mel models,
-    ``features``; batch and length are free. What the model is stands beside it in
+    ``serving_default``, ``clips``, ``taggram``, ``embeddings``, ``windows`` and, for log-mel
+    models, ``features``; batch and length are free. What the model is stands beside it in
     ``assets.extra/orpheus.json``, see :mod:`schemas.saved_model`.
 
     Parameters
@@ -52,7 +53,7 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
     with locked_folder(parent, ".export-") as work:
         model = os.path.join(work, "model")
         signatures = {SERVE: tagger.serve, TAGGRAM: tagger.taggram, EMBEDDINGS: tagger.embeddings}
-        signatures[WINDOWS] = tagger.windows
+        signatures |= {WINDOWS: tagger.windows, CLIPS: tagger.clips}
         if tagger.info.frontend == LOG_MEL:
             signatures[FEATURES] = tagger.features
         variables = tf.Module()
@@ -81,7 +82,7 @@ class LoadedTagger:
     ----------
     info : ModelInfo
         What the model is.
-    serve, taggram, embeddings, windows, features : callable
+    serve, taggram, embeddings, windows, clips, features : callable
         The signatures; `features` only for log-mel models.
     """
 
@@ -92,6 +93,8 @@ class LoadedTagger:
         self.taggram = self._method(TAGGRAM, "audio")
         self.embeddings = self._method(EMBEDDINGS, "audio")
         self.windows = self._method(WINDOWS, "windows")
+        if CLIPS in self._module.signatures:  # not in models of earlier versions
+            self.clips = self._clips
         if FEATURES in self._module.signatures:
             self.features = self._method(FEATURES, "spectrogram")
 
@@ -106,6 +109,13 @@ class LoadedTagger:
             )
 
         return call
+
+    def _clips(self, audio: Any, lengths: Any) -> Any:
+        tf = import_tensorflow()
+        return self._module.signatures[CLIPS](
+            audio=tf.convert_to_tensor(audio, tf.float32),
+            lengths=tf.convert_to_tensor(lengths, tf.int32),
+        )
 
 
 def load_tagger(directory: str) -> LoadedTagger:
