@@ -12,6 +12,7 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -83,12 +84,22 @@ def _varint(value: int) -> bytes:
 
 
 def read_tids(path: str) -> Iterator[str]:
-    """Ids of a TFRecord file's tracks in order, passing over the audio unread.
+    """Ids of a TFRecord file's tracks in order, see :func:`locate_tids`."""
+    return (tid for tid, _, _ in locate_tids(path))
+
+
+def locate_tids(path: str) -> Iterator[tuple[str, int, int]]:
+    """Where the tracks of a TFRecord file lie, passing over the audio unread.
 
     Parameters
     ----------
     path : str
         A file of records as :func:`encode_example` makes them, by whatever writer.
+
+    Yields
+    ------
+    (str, int, int)
+        Track id; where its example begins, and its bytes.
 
     Raises
     ------
@@ -100,24 +111,41 @@ def read_tids(path: str) -> Iterator[str]:
         file.seek(0)
         while file.tell() < size:
             length, _ = struct.unpack("<QI", _exactly(file, 12))
-            end = file.tell() + length
-            if end + 4 > size:
+            start = file.tell()
+            if start + length + 4 > size:
                 raise ValueError("truncated record")
-            yield _tid(file, end)
-            file.seek(end + 4)
+            yield _feature(file, start + length, TID).decode(), start, length
+            file.seek(start + length + 4)
 
 
-def _tid(file: BinaryIO, end: int) -> str:
-    """The id in the example that begins here."""
+def read_audio(path: str, start: int, length: int) -> bytes:
+    """The audio of the example that begins there in a TFRecord file.
+
+    Raises
+    ------
+    ValueError
+        If its checksum is wrong, or it is no track's example.
+    """
+    with open(path, "rb") as file:
+        file.seek(start)
+        example = _exactly(file, length)
+        (crc,) = struct.unpack("<I", _exactly(file, 4))
+    if crc != _masked_crc(example):
+        raise ValueError("damaged record")
+    return _feature(io.BytesIO(example), length, AUDIO)
+
+
+def _feature(file: BinaryIO, end: int, wanted: str) -> bytes:
+    """The bytes of a feature in the example that begins here."""
     end = _enter(file, 1, end) + file.tell()
     while file.tell() < end:
         after = _enter(file, 1, end) + file.tell()
         name = _exactly(file, _enter(file, 1, after))
-        if name == TID.encode():
+        if name == wanted.encode():
             _enter(file, 2, after), _enter(file, 1, after)
-            return _exactly(file, _enter(file, 1, after)).decode()
+            return _exactly(file, _enter(file, 1, after))
         file.seek(after)
-    raise ValueError("record without a tid")
+    raise ValueError(f"record without a {wanted}")
 
 
 def _enter(file: BinaryIO, number: int, end: int) -> int:

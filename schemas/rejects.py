@@ -47,6 +47,7 @@ class Reason(enum.StrEnum):
     TOO_LONG = "too_long"  # more was decoded than is wanted
     SILENT = "silent"
     CUT_SHORT = "cut_short"  # more is missing of it than is allowed
+    NOT_IN_DATASET = "not_in_dataset"  # the data set that gets other tags does not have it
     TOO_SMALL = "too_small"
     EFFECTIVE_LENGTH = "effective_length"
     TOTAL_SILENCE = "total_silence"
@@ -78,6 +79,7 @@ _STAGES = {
     Reason.TOO_LONG: Stage.AUDIO,
     Reason.SILENT: Stage.AUDIO,
     Reason.CUT_SHORT: Stage.FILTERS,
+    Reason.NOT_IN_DATASET: Stage.AUDIO,
     Reason.TOO_SMALL: Stage.FILTERS,
     Reason.EFFECTIVE_LENGTH: Stage.FILTERS,
     Reason.TOTAL_SILENCE: Stage.FILTERS,

@@ -24,6 +24,7 @@ from schemas.audio_spec import AudioSpec
 from schemas.common.errors import RunError, UsageError
 from schemas.example import AUDIO, TAGS, TID
 from schemas.manifest import MANIFEST, PARTS, audio_layout
+from schemas.rejects import SONG, Reason
 
 VERSION = 1
 _REJECT_ORDER = [(name, "ascending") for name in tables.REJECTS.names]
@@ -172,18 +173,16 @@ def _describe_data(
     """The manifest's part that the same inputs make the same."""
     shards = [Shard(**shard) for shard in plan["shards"]]
     given = (
-        "plan_id",
-        "split",
-        "ignored",
-        "untagged",
-        "spellings",
-        "ignored_names",
-        "fingerprints",
-        "options",
+        *("plan_id", "split", "ignored", "untagged", "spellings", "ignored_names"),
+        *("fingerprints", "options"),
     )
+    of_songs = (stage["reasons"][SONG] for stage in stages)
+    missing = sum(reasons.get(Reason.NOT_IN_DATASET, 0) for reasons in of_songs)
+    before = plan.get("retagged_from")
     return {
         "version": VERSION,
         **{name: plan[name] for name in given},
+        **({"retagged_from": {"plan_id": before, "missing": missing}} if before else {}),
         "audio_format": audio_format,
         "audio_spec": spec.to_json(),
         "layout": audio_layout(audio_format, spec),

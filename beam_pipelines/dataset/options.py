@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from beam_pipelines.scanning.filters import add_filters
 from beam_pipelines.scanning.losses import add_input_options
@@ -31,7 +33,44 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def _add_inputs(group: argparse._ArgumentGroup) -> None:
+def retag_parser() -> ArgumentParser:
+    """The parser of ``beam_pipelines.retag``: inputs and tags; the rest stays as it was built."""
+    parser = ArgumentParser(
+        prog="python -m beam_pipelines.retag",
+        description="Write a data set with the same audio and other tags, without decoding. The "
+        "inputs are named as for beam_pipelines.build; a tag option that is not given stays as it "
+        "was (but for --tag_lists). What the first build did not write cannot come back: a track "
+        "that had no tag then is a reject, not_in_dataset.",
+        epilog="All of Beam's options are taken too. Exit codes: 0 done, 1 failed, 2 wrong "
+        "arguments or input.",
+    )
+    parser.add_argument("dataset", help="directory of a finished data set, on this machine")
+    _add_inputs(parser.add_argument_group("inputs and output"), retag=True)
+    _add_split(parser.add_argument_group("split"), retag=True)
+    _add_tags(parser.add_argument_group("tags"))
+    return parser
+
+
+def as_built(given: argparse.Namespace, built: Mapping[str, Any]) -> argparse.Namespace:
+    """The options of a retagging: as given, else as the data set was built with.
+
+    Parameters
+    ----------
+    given : argparse.Namespace
+        From :func:`retag_parser`.
+    built : mapping
+        The options of the data set's manifest.
+    """
+    args = vars(build_parser().parse_args(["--output", given.output]))
+    known = {name: value for name, value in built.items() if name in args}
+    args.update(known, split=None if built["split"] == "file" else built["split"])
+    args.update({name: value for name, value in vars(given).items() if value is not None})
+    del args["dataset"]
+    args["split_percent"] = tuple(args["split_percent"])
+    return argparse.Namespace(**args)
+
+
+def _add_inputs(group: argparse._ArgumentGroup, retag: bool = False) -> None:
     group.add_argument(
         "--audio_dir",
         help="root of the audio; with --manifest what its paths are relative to, by default its "
@@ -50,9 +89,10 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         help="replace another data set in --output (deletes only the files that a build writes)",
     )
     add_input_options(group)
-    group.add_argument(
-        "--dry_run", action="store_true", help="plan, print the counts and write nothing"
-    )
+    if not retag:
+        group.add_argument(
+            "--dry_run", action="store_true", help="plan, print the counts and write nothing"
+        )
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
@@ -77,15 +117,17 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_split(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--num_shards", type=positive_int, default=100, help="shards of all three parts together"
-    )
+def _add_split(group: argparse._ArgumentGroup, retag: bool = False) -> None:
     group.add_argument(
         "--split",
         help="official (the published one, the default where there is one), artist (no artist in "
         "two parts, the default elsewhere), track, or a CSV file with the columns track_id and "
         "split (train, validation, test); a split in --manifest wins",
+    )
+    if retag:
+        return
+    group.add_argument(
+        "--num_shards", type=positive_int, default=100, help="shards of all three parts together"
     )
     group.add_argument(
         "--split_percent",

@@ -134,7 +134,7 @@ class WriteShard(beam.DoFn):
         if read_side(settings.output, settings.work, shard) is not None:
             return
         path = storage.join(settings.output, shard.name)
-        side = _Side(shard.name, settings)
+        side = Side(shard.name, settings)
         storage.make_folder(storage.join(settings.output, shard.part))
         with storage.replacing(path) as stream:
             for _, copies in sharding.read_plan(settings.work, shard.key):
@@ -148,10 +148,10 @@ class WriteShard(beam.DoFn):
         Metrics.counter("write", "rejects").inc(len(side.rejects))
         yield shard.name
 
-    def _first_that_passes(self, copies: list[Candidate], side: _Side) -> bytes | None:
+    def _first_that_passes(self, copies: list[Candidate], side: Side) -> bytes | None:
         for i, copy in enumerate(copies):
             try:
-                record = self._record(copy, side)
+                record = self.record(copy, side)
             except Failure as failure:
                 side.reject(copy, failure.reason, failure.detail)
                 continue
@@ -160,7 +160,14 @@ class WriteShard(beam.DoFn):
             return record
         return None
 
-    def _record(self, copy: Candidate, side: _Side) -> bytes:
+    def record(self, copy: Candidate, side: Side) -> bytes:
+        """The record of a copy that passes; its row and its moments go to `side`.
+
+        Raises
+        ------
+        Failure
+            If the copy cannot be written.
+        """
         settings = self.settings
         try:
             data, _ = storage.read_clip(storage.join(settings.audio_dir, copy.path))
@@ -191,12 +198,16 @@ class WriteShard(beam.DoFn):
             describe_track(copy, clip, headers.probe(data), side.shard, settings.vocabulary)
         )
         audio = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
-        multi_hot = np.zeros(len(settings.vocabulary), int)
+        return self.tagged(copy, audio)
+
+    def tagged(self, copy: Candidate, audio: bytes) -> bytes:
+        """The record of a copy's stored audio and its tags."""
+        multi_hot = np.zeros(len(self.settings.vocabulary), int)
         multi_hot[copy.tags] = 1
         return tfrecord(encode_example(copy.track_id, audio, multi_hot.tolist()))
 
 
-class _Side:
+class Side:
     """What a shard leaves beside itself."""
 
     def __init__(self, shard: str, settings: WriteSettings) -> None:
@@ -226,7 +237,7 @@ class _Side:
 
 
 def write_shards(
-    pipeline: beam.Pipeline, shards: Sequence[layout.Shard], settings: WriteSettings
+    pipeline: beam.Pipeline, shards: Sequence[layout.Shard], writer: WriteShard
 ) -> None:
     """Put the steps of the writing into a pipeline.
 
@@ -236,12 +247,12 @@ def write_shards(
         Runs when its context ends.
     shards : sequence of Shard
         Those that are to be written.
-    settings : WriteSettings
-        What the workers need.
+    writer : WriteShard
+        Writes one.
     """
     _ = (
         pipeline
         | "Shards" >> beam.Create(sharding.describe(shards))
         | "Spread the shards" >> beam.Reshuffle()
-        | "Decode, filter, write" >> beam.ParDo(WriteShard(settings))
+        | "Decode, filter, write" >> beam.ParDo(writer)
     )

@@ -52,6 +52,7 @@ REASON_WORDS = {
     Reason.NO_SAMPLES: "file that decodes to nothing",
     Reason.TOO_LONG: "longer than what is wanted",
     Reason.SILENT: "no sound at all",
+    Reason.NOT_IN_DATASET: "not in the data set that got other tags",
     Reason.TOO_SMALL: "file too small",
     Reason.EFFECTIVE_LENGTH: "too short from first to last sound",
     Reason.TOTAL_SILENCE: "too much silence in all",

@@ -43,6 +43,7 @@ COMMANDS = {
     "plot": Command("trainer.plot", "train", "matplotlib"),
     "predict": Command("serving.predict", "serve", "tensorflow"),
     "record": Command("serving.record", "record"),
+    "retag": Command("beam_pipelines.retag", "data"),
     "sample": Command("beam_pipelines.sample", "data"),
     "scan": Command("beam_pipelines.scan", "data"),
     "train": Command("trainer.task", "train", "tensorflow"),

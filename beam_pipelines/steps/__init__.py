@@ -1,0 +1,1 @@
+"""The steps that a build and a retagging share."""
