@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from beam_pipelines.scanning.excerpt import PLACES, Excerpt
 from beam_pipelines.scanning.filters import add_filters
 from beam_pipelines.scanning.losses import add_input_options
 from beam_pipelines.sources import kinds
 from schemas.audio_spec import AUDIO_FORMATS, COMPRESSIONS, WAVEFORM, AudioSpec
-from schemas.common.arguments import percent, positive_int
+from schemas.common.arguments import percent, positive, positive_int
 from schemas.common.command import ArgumentParser
 from schemas.common.errors import UsageError
 
@@ -116,6 +117,16 @@ def _add_format(group: argparse._ArgumentGroup) -> None:
         help="power in dB with a floor 80 dB under the clip's maximum, or log10(10000 S + 1)",
     )
 
+    group.add_argument(
+        "--excerpt_seconds",
+        type=positive,
+        metavar="N",
+        help="store N s of a longer recording; silence is measured, and filtered, in the whole",
+    )
+    group.add_argument(
+        "--excerpt", choices=PLACES, help="from where: centre, if not said otherwise"
+    )
+
 
 def _add_split(group: argparse._ArgumentGroup, retag: bool = False) -> None:
     group.add_argument(
@@ -196,6 +207,11 @@ def audio_spec(args: argparse.Namespace) -> AudioSpec:
     return AudioSpec(args.sample_rate, args.n_mels, args.n_fft, args.hop_length, args.compression)
 
 
+def excerpt(args: argparse.Namespace) -> Excerpt | None:
+    """The part of a recording that the options ask for; None for the whole."""
+    return Excerpt(args.excerpt_seconds, args.excerpt) if args.excerpt_seconds else None
+
+
 def check_together(args: argparse.Namespace) -> None:
     """Look for options that contradict each other; settle those that depend on others.
 
@@ -215,4 +231,7 @@ def check_together(args: argparse.Namespace) -> None:
         )
     if args.tag_cleaning != "lists" and args.tag_lists:
         raise UsageError(f"--tag_lists has no meaning with --tag_cleaning {args.tag_cleaning}")
+    if args.excerpt and not args.excerpt_seconds:
+        raise UsageError("--excerpt has no meaning without --excerpt_seconds")
+    args.excerpt = args.excerpt or ("centre" if args.excerpt_seconds else None)
     audio_spec(args)

@@ -20,12 +20,14 @@ from threadpoolctl import threadpool_limits
 from beam_pipelines.audio import decode, headers, spectrogram
 from beam_pipelines.audio.decode import Clip
 from beam_pipelines.audio.errors import AudioError
+from beam_pipelines.audio.silence import SilenceMeter
 from beam_pipelines.dataset import layout, rules, sharding
 from beam_pipelines.dataset.layout import read_side, side_path
 from beam_pipelines.dataset.rules import Candidate
 from beam_pipelines.runtime import sealed, storage
 from beam_pipelines.runtime.patience import error_name
 from beam_pipelines.runtime.preflight import check_sight
+from beam_pipelines.scanning.excerpt import Excerpt
 from beam_pipelines.scanning.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.scanning.losses import changed_error
 from beam_pipelines.scanning.measure import measured_columns
@@ -54,6 +56,8 @@ class WriteSettings:
         Files that a worker must be able to read before it begins.
     stop_at_change : bool
         Whether a file that has changed since it was listed ends the run.
+    excerpt : Excerpt or None
+        The part of a recording that is stored; all of it by default.
     """
 
     audio_dir: str
@@ -65,6 +69,7 @@ class WriteSettings:
     vocabulary: tuple[str, ...]
     must_see: tuple[str, ...]
     stop_at_change: bool = False
+    excerpt: Excerpt | None = None
 
 
 class Moments:
@@ -189,6 +194,8 @@ class WriteShard(beam.DoFn):
         reason = failed_filter(len(data), stats, limits, hearing.cut_short)
         if reason is not None:
             raise Failure(reason, failure_detail(reason, stats, limits, hearing.cut_short))
+        if settings.excerpt is not None:
+            clip = _cut(clip, settings.excerpt, settings.spec.sample_rate)
         if settings.audio_format == LOG_MEL:
             features = stored = spectrogram.log_mel(clip.samples, settings.spec)
         else:
@@ -205,6 +212,17 @@ class WriteShard(beam.DoFn):
         multi_hot = np.zeros(len(self.settings.vocabulary), int)
         multi_hot[copy.tags] = 1
         return tfrecord(encode_example(copy.track_id, audio, multi_hot.tolist()))
+
+
+def _cut(clip: Clip, excerpt: Excerpt, rate: int) -> Clip:
+    """The excerpt of a clip, whose measures stay those of the whole file."""
+    part = dataclasses.replace(clip, pcm=excerpt.cut(clip.pcm, rate))
+    meter = SilenceMeter()
+    meter.add(part.samples)
+    if meter.read(rate).is_silent:
+        seconds = len(part.pcm) / rate
+        raise Failure(Reason.SILENT, f"{seconds:.2f} s at its {excerpt.place} without sound")
+    return part
 
 
 class Side:

@@ -117,7 +117,8 @@ def _summary(data: Mapping[str, Any], tracks: pa.Table) -> list[Safe]:
         stored += f"hop {spec['hop_length']}, {spec['compression']}"
     _, total, _ = figures.part_counts(tracks, parts)
     written = sum(entry["written"] > 0 for entry in data["vocabulary"])
-    seconds = float(figures.numbers(tracks["duration"]).sum())
+    longest = data["options"].get("excerpt_seconds") or np.inf
+    seconds = float(np.minimum(figures.numbers(tracks["duration"]), longest).sum())
     tiles = [
         ("Tracks", total.tracks, f"of {data['listed']['files']:,} files"),
         ("Tags", len(data["vocabulary"]), f"{written:,} on a written track"),

@@ -52,6 +52,7 @@ def write_missing(
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
         stop_at_change=args.changed == "stop",
+        excerpt=options.excerpt(args),
     )
     shards = [layout.Shard(**shard) for shard in planned["shards"]]
     damaged = layout.delete_damaged(args.output, work, shards)
