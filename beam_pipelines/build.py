@@ -24,6 +24,7 @@ from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.runners import parse_options
 from beam_pipelines.steps.plan import make_plan
+from beam_pipelines.steps.tables import write_csv_tables, write_plan_tables
 from beam_pipelines.steps.tell import describe_run, format_accounts, format_end, print_plan
 from beam_pipelines.steps.write import write_missing
 from schemas.common.command import run_command
@@ -41,10 +42,14 @@ def main(argv: Sequence[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="orpheus-plan-") as folder:
             planned = make_plan(args, inputs, folder, rest)
             print_plan(planned, folder)
+            if args.tables:
+                write_plan_tables(args.tables, folder, planned, inputs.source.scan)
         return 0
     with claim.claim(args.output, inputs.plan_id, args.overwrite) as state:
         if isinstance(state, Dataset):
             print(f"{args.output} is finished already, from the same inputs and options")
+            if args.table_format == "csv":
+                write_csv_tables(args.output)
             print(format_accounts(state.data))
             return 0
         planned = state.plan or make_plan(args, inputs, state.work, rest)
@@ -60,6 +65,8 @@ def main(argv: Sequence[str]) -> int:
             describe_run(beam_options, started),
             args.max_unreadable,
         )
+        if args.table_format == "csv":
+            write_csv_tables(args.output)
     print(format_end(args.output, manifest["data"]))
     return 0
 

@@ -20,6 +20,7 @@ from beam_pipelines.runtime.resumable import fingerprint
 from beam_pipelines.runtime.runners import parse_options
 from beam_pipelines.steps.plan import make_plan
 from beam_pipelines.steps.retag import CopyShard, index_records
+from beam_pipelines.steps.tables import write_csv_tables
 from beam_pipelines.steps.tell import describe_run, format_end
 from beam_pipelines.steps.write import write_missing
 from schemas.common.command import run_command
@@ -39,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
     more = {"retagged_from": dataset.data["plan_id"]}
     with claim.claim(args.output, inputs.plan_id, args.overwrite) as state:
         if isinstance(state, Dataset):
+            if args.table_format == "csv":
+                write_csv_tables(args.output)
             print(f"{args.output} is finished already, from the same inputs and options")
             print(format_end(args.output, state.data))
             return 0
@@ -52,6 +55,8 @@ def main(argv: Sequence[str]) -> int:
         spec = options.audio_spec(args)
         about = (planned, args.audio_format, spec, run, args.max_unreadable)
         manifest = finish(args.output, state.work, *about)
+        if args.table_format == "csv":
+            write_csv_tables(args.output)
     print(format_end(args.output, manifest["data"]))
     return 0
 

@@ -38,6 +38,8 @@ _UNSHAPING = {
     "changed",
     "dry_run",
     "verbose",
+    "tables",
+    "table_format",
     "tag_lists",
     "split",
     "scan",

@@ -17,7 +17,8 @@ from schemas.manifest import MANIFEST, PARTS, SHARD
 WORK = "_work"
 OWNER, PLAN = "build.json", "plan.json"
 TRANSFORM = "transform"
-TABLES = ("tracks.parquet", "rejects.parquet", "schema.pbtxt", "report.html")
+CSV_TABLES = ("tracks.csv", "rejects.csv")
+TABLES = ("tracks.parquet", "rejects.parquet", "schema.pbtxt", "report.html", *CSV_TABLES)
 _ATTEMPT = re.compile(r"(.+)\.[0-9a-f]+\.tmp")  # what a killed run leaves under no final name
 
 

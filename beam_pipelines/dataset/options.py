@@ -94,6 +94,18 @@ def _add_inputs(group: argparse._ArgumentGroup, retag: bool = False) -> None:
         group.add_argument(
             "--dry_run", action="store_true", help="plan, print the counts and write nothing"
         )
+        group.add_argument(
+            "--tables",
+            metavar="DIR",
+            help="with --dry_run: write what would be tried, with all joined columns (and those of "
+            "--scan), and what is ruled out: tracks and rejects, as .parquet and .csv",
+        )
+    group.add_argument(
+        "--table_format",
+        choices=("parquet", "csv"),
+        default="parquet",
+        help="csv writes tracks.csv and rejects.csv too, also beside a finished data set",
+    )
 
 
 def _add_format(group: argparse._ArgumentGroup) -> None:
@@ -231,6 +243,8 @@ def check_together(args: argparse.Namespace) -> None:
         )
     if args.tag_cleaning != "lists" and args.tag_lists:
         raise UsageError(f"--tag_lists has no meaning with --tag_cleaning {args.tag_cleaning}")
+    if args.tables and not args.dry_run:
+        raise UsageError("--tables has no meaning without --dry_run")
     if args.excerpt and not args.excerpt_seconds:
         raise UsageError("--excerpt has no meaning without --excerpt_seconds")
     args.excerpt = args.excerpt or ("centre" if args.excerpt_seconds else None)

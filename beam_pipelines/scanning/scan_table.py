@@ -42,7 +42,9 @@ def write_scan(path: str, table: pa.Table) -> None:
         return
     for i, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
-            texts = [json.dumps(value) for value in table[field.name].to_pylist()]
+            texts = [
+                json.dumps(value, ensure_ascii=False) for value in table[field.name].to_pylist()
+            ]
             table = table.set_column(i, field.name, pa.array(texts, pa.string()))
     with storage.replacing(path) as stream:
         pyarrow.csv.write_csv(table, pa.PythonFile(stream, mode="w"))
