@@ -147,6 +147,13 @@ class Training:
         "with init_from: what stays as it was, the front end or all but the output",
         True,
     )
+    wanted_precision: float | None = keys.real(
+        None,
+        0,
+        1,
+        "tags are decided with the best F1 on the validation tracks (null), or so precisely",
+        True,
+    )
     shuffle_labels: bool = keys.flag(
         False, "control: the tags of each training track are dealt to another one"
     )

@@ -48,6 +48,8 @@ class ModelInfo:
         for those of trainer.task.
     licence : str
         Under what terms the weights may be used; empty if nothing was said.
+    thresholds : list of float, optional
+        For each label the score from which on a clip has it, learnt on validation tracks.
     """
 
     labels: list[str]
@@ -56,6 +58,11 @@ class ModelInfo:
     window: int
     model: dict[str, Any]
     licence: str = ""
+    thresholds: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.thresholds is not None and len(self.thresholds) != len(self.labels):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.labels)} labels")
 
     @property
     def hop(self) -> int:
@@ -74,7 +81,10 @@ class ModelInfo:
 
     def to_json(self) -> dict[str, Any]:
         """The description as a dictionary of JSON values."""
-        return {**dataclasses.asdict(self), "spec": self.spec.to_json()}
+        values = {**dataclasses.asdict(self), "spec": self.spec.to_json()}
+        if self.thresholds is None:
+            del values["thresholds"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ModelInfo:

@@ -16,7 +16,7 @@ from schemas.saved_model import find_lite_model, read_lite_info
 from serving.engine.find_files import find_inputs
 from serving.engine.litert import load_lite_signature
 from serving.engine.run import Work
-from serving.output.row_options import add_row_options, check_row_options
+from serving.output.row_options import add_row_options, check_row_options, lowest_scores
 from serving.output.rows import Wanted, check_output
 
 SECONDS = 30.0  # of a recording
@@ -29,9 +29,8 @@ def main(argv: Sequence[str]) -> int:
     info = read_lite_info(model)
     if options.record is not None:
         return _record(model, options)
-    wanted = Wanted(
-        info.labels, options.threshold, options.top, options.taggram, options.embeddings
-    )
+    lowest = lowest_scores(options.threshold, info)
+    wanted = Wanted(info.labels, lowest, options.top, options.taggram, options.embeddings)
     if options.output:
         check_output(options.output, wanted)
     work = Work(options, model, info, wanted, find_inputs(options.input))
@@ -76,7 +75,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise UsageError("name audio files or directories, or --record (see --help)")
     if options.output and options.output.endswith(".parquet"):
         raise UsageError("serving.lite writes .jsonl or .csv; serving.predict also writes .parquet")
-    for name in ("output", "threshold", "taggram", "embeddings"):
+    for name in ("output", "taggram", "embeddings"):
         if options.record is not None and getattr(options, name) not in (None, False):
             raise UsageError(f"--{name} is for files, not for --record; see also serving.record")
     if options.record is None:
@@ -89,7 +88,7 @@ def _record(model: str, options: argparse.Namespace) -> int:
     from serving.recording.session import Wishes, open_model, record
 
     top = {} if options.top is None else {"top": options.top}
-    wishes = Wishes(options.record, **top)
+    wishes = Wishes(options.record, threshold=options.threshold, **top)
     info, load = open_model(model)
     return record(info, load, wishes)
 

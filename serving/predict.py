@@ -14,7 +14,7 @@ from schemas.common.stopping import exit_code
 from schemas.saved_model import find_saved_model, read_model_info
 from serving.engine.find_files import find_inputs
 from serving.engine.run import Work
-from serving.output.row_options import add_row_options, check_row_options
+from serving.output.row_options import add_row_options, check_row_options, lowest_scores
 from serving.output.rows import Wanted, check_output
 
 
@@ -24,9 +24,8 @@ def main(argv: Sequence[str]) -> int:
     beam_options = _beam_options(rest)
     model = find_saved_model(options.model)
     info = read_model_info(model)
-    wanted = Wanted(
-        info.labels, options.threshold, options.top, options.taggram, options.embeddings
-    )
+    lowest = lowest_scores(options.threshold, info)
+    wanted = Wanted(info.labels, lowest, options.top, options.taggram, options.embeddings)
     if options.output:
         check_output(options.output, wanted)
     work = Work(options, model, info, wanted, find_inputs(options.input))

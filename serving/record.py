@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from schemas.common.arguments import not_negative_int, positive_int
 from schemas.common.command import ArgumentParser, print_any_name, run_command
 from schemas.common.errors import UsageError
+from serving.output.row_options import add_threshold
 from serving.recording.session import Wishes, open_model, record
 
 
@@ -47,6 +48,7 @@ def parse(argv: Sequence[str]) -> tuple[str, Wishes]:
     parser.add_argument(
         "--top", type=positive_int, default=10, help="how many of the best tags to show"
     )
+    add_threshold(parser)
     options = parser.parse_args(argv)
     fields = [field.name for field in dataclasses.fields(Wishes)]
     wishes = Wishes(**{name: getattr(options, name) for name in fields})

@@ -16,7 +16,14 @@ from schemas.manifest import PARTS, Dataset, being_read, read_dataset
 from schemas.split_file import parse_split
 from trainer.evaluation.bootstrap import RESAMPLES
 from trainer.evaluation.compare import compare, figures
-from trainer.evaluation.figures import check_file, check_place, plot_tags, save_figure
+from trainer.evaluation.decisions import decision_table
+from trainer.evaluation.figures import (
+    check_file,
+    check_place,
+    plot_calibration,
+    plot_tags,
+    save_figure,
+)
 from trainer.evaluation.metrics import comparison_table, table
 from trainer.evaluation.notes import skill_notes
 from trainer.evaluation.scoring import Scored, check_fit, find_model, label_columns, score_tracks
@@ -63,6 +70,11 @@ def parser() -> ArgumentParser:
         "--plot", metavar="FILE.png", help="also draw each tag's areas over its number of tracks"
     )
     options.add_argument(
+        "--calibration",
+        metavar="FILE.png",
+        help="also draw how often tags are true, by their scores",
+    )
+    options.add_argument(
         "--scores",
         metavar="FILE",
         help="also write each track's scores there: track_id and a column a tag; "
@@ -76,8 +88,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser().parse_args(argv)
     if options.resamples < 0:
         raise UsageError(f"--resamples is {options.resamples}: allowed is a number from 0")
-    if options.plot:
-        check_place(options.plot)
+    for path in (options.plot, options.calibration):
+        if path:
+            check_place(path)
     for path in (options.output, options.scores):
         if path:
             check_file(path)
@@ -103,6 +116,11 @@ def _evaluate(options: argparse.Namespace) -> int:
         result |= _say_split(options.split_file, chosen, scored)
     result |= figures(scored, options.resamples)
     print(table(result))
+    print(f"\n{decision_table(result['decisions'])}")
+    if models[0].info.thresholds is None:
+        print("the model has no thresholds of its own; trainer.export --dataset learns them")
+    if result["calibration"]["ece"] is not None:
+        print(f"expected calibration error {result['calibration']['ece']:.4f}")
     if len(scored.known) < len(scored.labels):
         missing = len(scored.labels) - len(scored.known)
         print(f"{missing} of the model's tags are not in the data set")
@@ -152,6 +170,8 @@ def _write(options: argparse.Namespace, result: dict[str, Any], scored: Scored) 
         _write_scores(options.scores, scored.tids, scored.scores, scored.labels)
     if options.plot:
         save_figure(plot_tags(result), options.plot)
+    if options.calibration:
+        save_figure(plot_calibration(result["calibration"]), options.calibration)
 
 
 def _write_scores(path: str, tids: list[str], scores: np.ndarray, labels: list[str]) -> None:

@@ -11,6 +11,7 @@ from schemas.common.errors import UsageError
 from schemas.config import OPEN_SCHEDULES, Config, describe
 from schemas.manifest import Dataset, being_read
 from trainer.evaluation.notes import skill_notes, tag_notes, window_notes
+from trainer.evaluation.thresholds import learn_thresholds
 from trainer.job.directory import (
     CONFIG,
     EXPORT,
@@ -220,7 +221,10 @@ def _train(
     notes = tag_notes("train", source.names, tags, source.records)
     notes += window_notes(config.training.window_seconds, lengths, needed_length(source))
     if tracks is None:
-        notes.append("there are no validation tracks: the last epoch counts as the best")
+        notes.append(
+            "there are no validation tracks: the last epoch counts as the best, and no thresholds "
+            "are learnt"
+        )
     else:
         notes += tag_notes("validation", source.names, tracks.truth, len(tracks.tids))
     _say(notes)
@@ -246,9 +250,13 @@ def _export(model: keras.Model, config: Config, tracks: WholeTracks | None, job_
     from trainer.tagger.clip_tagger import config_tagger
     from trainer.tagger.saved_model import export_saved_model
 
+    thresholds = None
     if tracks is not None:
-        _say(skill_notes("validation", tracks.truth, track_scores(model, tracks)))
-    tagger = config_tagger(model, config, inherited_licence(config.training.init_from))
+        scores = track_scores(model, tracks)
+        _say(skill_notes("validation", tracks.truth, scores))
+        thresholds = learn_thresholds(tracks.truth, scores, config.training.wanted_precision)
+    licence = inherited_licence(config.training.init_from)
+    tagger = config_tagger(model, config, licence, thresholds)
     export = os.path.join(job_dir, EXPORT, "1")
     export_saved_model(tagger, export)
     print(f"exported to {export} and {export_lite(export)}")

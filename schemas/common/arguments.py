@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TypeVar
 
+AUTO = "auto"
 Number = TypeVar("Number", int, float)
 
 
@@ -35,6 +36,14 @@ def positive(text: str) -> float:
 def share(text: str) -> float:
     """A number from 0 to 1."""
     return _between(text, 1)
+
+
+def share_or_auto(text: str) -> float | str:
+    """A number from 0 to 1, or 'auto'."""
+    try:
+        return AUTO if text == AUTO else share(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor {AUTO}") from error
 
 
 def percentile(text: str) -> float:

@@ -33,8 +33,8 @@ class Wanted:
     ----------
     labels : list of str
         All tags of the model.
-    threshold : float or None
-        Leave out tags with a lower score.
+    threshold : float, list of float or None
+        Leave out tags with a lower score: than this one, or than the tag's own.
     top : int or None
         Leave out all but so many best tags.
     taggram, embeddings : bool
@@ -42,7 +42,7 @@ class Wanted:
     """
 
     labels: list[str]
-    threshold: float | None = None
+    threshold: float | list[float] | None = None
     top: int | None = None
     taggram: bool = False
     embeddings: bool = False
@@ -82,14 +82,19 @@ def make_row(path: str, result: Result, wanted: Wanted) -> Row:
 
 
 def best_tags(
-    names: Sequence[str], scores: np.ndarray, threshold: float | None = None, top: int | None = None
+    names: Sequence[str],
+    scores: np.ndarray,
+    threshold: float | Sequence[float] | None = None,
+    top: int | None = None,
 ) -> list[Row]:
     """Tags with their scores, the best first (ties as in `names`), within the limits."""
+    limits = np.asarray(0 if threshold is None else threshold, np.float32)
+    lowest = np.broadcast_to(limits, len(names))
     order = np.argsort(-scores, kind="stable")[:top]
     return [
         {"tag": names[i], "score": round(float(scores[i]), _DECIMALS)}
         for i in order
-        if threshold is None or scores[i] >= threshold
+        if threshold is None or scores[i] >= lowest[i]
     ]
 
 

@@ -75,11 +75,18 @@ function show(file, answer) {
   const count = starts.length === 1 ? "one window" : `${starts.length} windows`;
   const notes = answer.warnings.map((word) => `; ${WARNINGS[word] ?? word}`).join("");
   $("facts").textContent =
-    `${clock(duration)} min, heard in ${count} of ${Number(window.toPrecision(2))} s${notes}`;
+    `${clock(duration)} min, heard in ${count} of ${Number(window.toPrecision(2))} s${notes}${decided(answer.chosen)}`;
   const best = answer.tags.slice(0, NOW).map((each) => each.tag);
   setState("done", `Tagged. The best: ${best.join(", ")}.`);
   draw();
   $("name").focus({ preventScroll: true });
+}
+
+// How many tags reach their thresholds, where the model has some
+function decided(chosen) {
+  if (!chosen) return "";
+  if (!chosen.length) return "; no tag reaches its threshold";
+  return `; ${chosen.length === 1 ? "one tag reaches its threshold" : `${chosen.length} tags reach their thresholds`} (✓)`;
 }
 
 // What is on the screen
@@ -110,6 +117,10 @@ function drawPicture() {
 
 function tagLine({ tag, score }) {
   const line = element("li", undefined, { "data-tag": tag, "data-score": score });
+  if (result.chosen?.includes(tag)) {
+    line.classList.add("chosen");
+    line.title = "Reaches the tag's threshold";
+  }
   const bar = element("i");
   bar.style.setProperty("--share", `${100 * score}%`);
   line.append(element("span", tag), " ", element("b", score.toFixed(2)), bar);

@@ -31,10 +31,20 @@ class Live:
         The microphone's rate in Hz.
     top : int
         How many of the best tags.
+    lowest : float, list of float or None
+        Lowest score of a tag that is shown.
     """
 
-    def __init__(self, call: Model, info: ModelInfo, rate: int, top: int) -> None:
+    def __init__(
+        self,
+        call: Model,
+        info: ModelInfo,
+        rate: int,
+        top: int,
+        lowest: float | list[float] | None = None,
+    ) -> None:
         self._call, self._info, self._rate, self._top = call, info, rate, top
+        self._lowest = lowest
         self._window = round(info.min_samples / info.spec.sample_rate * rate)
         self._tagged = 0
         self._lines: list[str] = []
@@ -48,9 +58,13 @@ class Live:
         audio = model_audio(last, self._rate, self._info.spec.sample_rate)
         outputs = self._call(audio[np.newaxis])
         tags, scores = outputs["tags"], outputs["scores"][0]
-        self._lines = [f"the last {len(last) / self._rate:.0f} s:", *bars(tags, scores, self._top)]
+        self._lines = [
+            f"the last {len(last) / self._rate:.0f} s:",
+            *bars(tags, scores, self._top, self._lowest),
+        ]
         if not sys.stderr.isatty():
-            best = ", ".join(f"{b['tag']} {b['score']:.2f}" for b in best_tags(tags, scores, top=3))
+            three = best_tags(tags, scores, self._lowest, top=3)
+            best = ", ".join(f"{each['tag']} {each['score']:.2f}" for each in three)
             print(f"{len(pcm) / self._rate:5.0f} s  {best}", flush=True)
         return self._lines
 
@@ -80,11 +94,16 @@ def meter(block: np.ndarray, heard: float, seconds: float) -> str:
     return f"{heard:5.1f} of {seconds:g} s  [{filled}] {loud:4.0f} dBFS{note}"
 
 
-def bars(names: Sequence[str], scores: np.ndarray, top: int) -> list[str]:
+def bars(
+    names: Sequence[str],
+    scores: np.ndarray,
+    top: int,
+    lowest: float | list[float] | None = None,
+) -> list[str]:
     """The best tags, a line each."""
     return [
         f"  {best['score']:.3f} {bar(best['score'])} {best['tag']}"
-        for best in best_tags(names, scores, top=top)
+        for best in best_tags(names, scores, lowest, top)
     ]
 
 

@@ -15,6 +15,7 @@ from schemas.saved_model import ModelInfo, find_saved_model, read_lite_info, rea
 from serving.engine.litert import load_lite_signature
 from serving.engine.model import Model
 from serving.engine.saved_model import load_signature
+from serving.output.row_options import lowest_scores
 from serving.recording.listen import keep, listen
 from serving.recording.microphone import model_audio, open_microphone
 from serving.recording.screen import Live, bars, describe
@@ -40,6 +41,8 @@ class Wishes:
         Whether the tags of the last window are shown every second.
     output : str or None
         WAV file that gets the recording.
+    threshold : float, 'auto' or None
+        Lowest score of a tag that is shown, see `serving.output.row_options`.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Wishes:
     countdown: int = 3
     live: bool = False
     output: str | None = None
+    threshold: float | str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds <= LONGEST:
@@ -96,11 +100,12 @@ def record(info: ModelInfo, load: Callable[[], Model], wishes: Wishes) -> int:
         If there is no microphone, or nothing was heard.
     """
     rate = info.spec.sample_rate
+    lowest = lowest_scores(wishes.threshold, info)
     with open_microphone(wishes.device) as microphone:
         print("loading the model …", flush=True)
         call = load()
         call(np.zeros((1, rate), np.float32))  # the first call is the slowest
-        live = Live(call, info, microphone.rate, wishes.top) if wishes.live else None
+        live = Live(call, info, microphone.rate, wishes.top, lowest) if wishes.live else None
         count_down(wishes.countdown)
         print(f"recording {wishes.seconds:g} s from {microphone.name}", flush=True)
         pcm, failures = listen(microphone, wishes.seconds, live)
@@ -114,7 +119,8 @@ def record(info: ModelInfo, load: Callable[[], Model], wishes: Wishes) -> int:
         seconds = info.min_samples / rate
         print(f"shorter than the model's window of {seconds:.1f} s: padded with zeros")
     outputs = call(audio[np.newaxis])
-    print("\n".join(bars(outputs["tags"], outputs["scores"][0], wishes.top)))
+    shown = bars(outputs["tags"], outputs["scores"][0], wishes.top, lowest)
+    print("\n".join(shown or ["no tag reaches the threshold"]))
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -14,7 +14,7 @@ from schemas.saved_model import ModelInfo
 from serving.engine.batching import tag_track
 from serving.engine.model import Model
 from serving.engine.track import load_track
-from serving.output.rows import Wanted, make_row
+from serving.output.rows import Wanted, best_tags, make_row
 
 MEGABYTE = 1_000_000
 _NO_AUDIO = "No audio can be decoded from this file."
@@ -87,7 +87,8 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
     dict
         JSON values: ``tags``, ``starts`` and ``taggram`` of all tags as in the rows of
         :func:`serving.output.rows.make_row`; length of a ``window`` and ``duration`` of the audio
-        in s; ``warnings``, as in the rows.
+        in s; ``warnings``, as in the rows; ``chosen``, names of the tags that reach the thresholds
+        of the model, the best first, or None if it has none.
 
     Raises
     ------
@@ -106,8 +107,12 @@ def tag_audio(file: io.BytesIO, model: Model, info: ModelInfo, limits: Limits) -
     if result.error is not None:
         raise Refusal(500, f"The audio could not be tagged: {result.error}.")
     row = make_row("", result, Wanted(info.labels, taggram=True))
+    chosen = None
+    if info.thresholds is not None:
+        chosen = [each["tag"] for each in best_tags(info.labels, result.scores, info.thresholds)]
     return {
         **{key: row[key] for key in ("tags", "starts", "taggram", "warnings")},
         "window": info.window_seconds,
         "duration": track.duration,
+        "chosen": chosen,
     }

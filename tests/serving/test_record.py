@@ -1,8 +1,11 @@
 """serving.record with a fake input stream at sounddevice's boundary; all behind it is real."""
 
+import dataclasses
+import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 from beam_pipelines.audio.decode import load_clip
 from schemas.audio_spec import LOG_MEL, WAVEFORM
 from schemas.common.errors import RunError, UsageError
-from schemas.saved_model import lite_path, read_model_info
+from schemas.saved_model import METADATA, lite_path, read_model_info
 from serving import record
 from serving.engine.saved_model import load_signature
 from serving.recording import microphone, screen, session
@@ -153,6 +156,27 @@ def test_a_short_recording_is_padded_and_says_so(plug_in, small_models, tmp_path
     tags = expected_tags(small_models[WAVEFORM], tmp_path / "x.wav")
     del tags[min(tags, key=tags.get)]
     assert printed_tags(out) == pytest.approx(tags, abs=6e-4)
+
+
+def test_a_threshold_leaves_tags_out(plug_in, small_models, tmp_path, capsys):
+    plug_in(sound(4))
+    model = tmp_path / "model"
+    shutil.copytree(small_models[WAVEFORM], model)
+    wav = str(tmp_path / "x.wav")
+    arguments = ["--model", str(model), "--seconds", "2", "--countdown", "0"]
+    with pytest.raises(UsageError, match="--threshold auto: the model has no thresholds"):
+        record.main([*arguments, "--threshold", "auto"])
+    assert record.main([*arguments, "--threshold", "1", "--live", "--output", wav]) == 0
+    out = capsys.readouterr().out
+    assert printed_tags(out) == {} and out.endswith("\nno tag reaches the threshold\n")
+    scores = expected_tags(small_models[WAVEFORM], wav)
+    best, *_, last = sorted(scores, key=scores.get, reverse=True)
+    limits = [float(x + (0.01 if tag == best else -0.01)) for tag, x in scores.items()]
+    info = dataclasses.replace(read_model_info(str(model)), thresholds=limits)
+    (model / METADATA).write_text(json.dumps(info.to_json()))
+    assert record.main([*arguments, "--threshold", "auto"]) == 0
+    shown = printed_tags(capsys.readouterr().out)
+    assert best not in shown and last in shown and len(shown) == len(LABELS) - 1
 
 
 def test_live_tags_are_those_of_the_last_window(plug_in, small_models, tmp_path, capsys):

@@ -34,6 +34,7 @@ from tests.helpers.places import ROOT
 SPEC = AudioSpec()
 WINDOW = 40  # frames: 1.28 s
 LABELS = ["rock", "<b>drum & bass</b>", "café", *(f"tag {k}" for k in range(10))]
+THRESHOLDS = [0.3 + 0.03 * k for k in range(len(LABELS))]
 MAX_SIZE, MAX_SECONDS = 3, 40  # MB, s
 
 
@@ -49,7 +50,7 @@ def job(tmp_path_factory):
     shape = {"frontend": LOG_MEL, "window": WINDOW, "n_mels": SPEC.n_mels, "n_tags": len(LABELS)}
     model = randomise(build_model("pons", **shape, **options))
     folder = tmp_path_factory.mktemp("job")
-    tagger = Tagger(model, SPEC, LOG_MEL, WINDOW, LABELS, {"name": "pons"}, licence="CC0-1.0")
+    tagger = Tagger(model, SPEC, LOG_MEL, WINDOW, LABELS, {"name": "pons"}, "CC0-1.0", THRESHOLDS)
     export_saved_model(tagger, str(folder / "export" / "1"))
     return folder
 
@@ -164,6 +165,8 @@ def test_tags_and_windows_are_those_of_the_model(server, saved_model, files, nam
     scores = [each["score"] for each in values["tags"]]
     assert scores == sorted(scores, reverse=True)
     np.testing.assert_allclose(scores, means[order], atol=1e-4)
+    chosen = [LABELS[k] for k in order if means[k] >= THRESHOLDS[k]]
+    assert values["chosen"] == chosen and 1 < len(chosen) < len(LABELS)
     assert [each["tag"] for each in values["taggram"]] == [LABELS[k] for k in order]
     np.testing.assert_allclose(windows(values), outputs["scores"][0][:, order], atol=1e-4)
     np.testing.assert_allclose(values["starts"], outputs["starts"], atol=1e-3)
@@ -550,7 +553,8 @@ def test_a_file_is_tagged_and_drawn(tab, server, files):
     assert lines(tab) == expected["tags"][:10]
     assert tab.value("document.getElementById('name').textContent") == "clip.mp3"
     facts = tab.value("document.getElementById('facts').textContent")
-    assert facts == "0:04 min, heard in 4 windows of 1.3 s"
+    reach = f"{len(expected['chosen'])} tags reach their thresholds (✓)"
+    assert facts == f"0:04 min, heard in 4 windows of 1.3 s; {reach}"
     best = ", ".join(each["tag"] for each in expected["tags"][:3])
     assert (
         tab.value("document.getElementById('message').textContent") == f"Tagged. The best: {best}."
@@ -562,6 +566,9 @@ def test_a_file_is_tagged_and_drawn(tab, server, files):
     check_picture(tab, expected, 10)
     tab.value("document.getElementById('more').click()")
     assert lines(tab) == expected["tags"]
+    assert expected["chosen"] == tab.value(
+        "[...document.querySelectorAll('#tags .chosen')].map(line => line.dataset.tag)"
+    )
     tab.wait(f"document.getElementById('canvas').dataset.rows === '{len(LABELS)}'")
     check_picture(tab, expected, len(LABELS))
     table = tab.value(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.common.arguments import AUTO
 from schemas.common.errors import UsageError
 from trainer.evaluation.bootstrap import (
     AREAS,
@@ -16,17 +17,34 @@ from trainer.evaluation.bootstrap import (
     intervals,
     resample,
 )
+from trainer.evaluation.decisions import FIXED, calibration, decision_report
 from trainer.evaluation.metrics import report
 from trainer.evaluation.scoring import Scored
 
 
 def figures(scored: Scored, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """What :func:`trainer.evaluation.metrics.report` says; ``intervals`` where asked for."""
+    """What :func:`trainer.evaluation.metrics.report` says, and what decisions come to.
+
+    Returns
+    -------
+    dict
+        Also ``intervals``, where asked for; ``decisions``, a
+        :func:`trainer.evaluation.decisions.decision_report` at each fixed threshold and as
+        ``auto`` at the model's own, if it has some; ``calibration``.
+    """
     truth, scores = scored.columns(scored.known)
     result = report(truth, scores, scored.known)
-    if resamples:
-        drawn = resample(truth, scores, draw(len(truth), resamples))
-        result["intervals"] = intervals(drawn, scored.known)
+    drawn = draw(len(truth), resamples) if resamples else None
+    if drawn is not None:
+        result["intervals"] = intervals(resample(truth, scores, drawn), scored.known)
+    cuts: dict[str, Any] = {str(cut): cut for cut in FIXED}
+    if scored.thresholds is not None:
+        own = [scored.thresholds[scored.labels.index(tag)] for tag in scored.known]
+        cuts = {AUTO: own, **cuts}
+    result["decisions"] = {
+        name: decision_report(truth, scores, cut, scored.known, drawn) for name, cut in cuts.items()
+    }
+    result["calibration"] = calibration(truth, scores)
     return result
 
 

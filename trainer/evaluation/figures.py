@@ -224,6 +224,40 @@ def _scatter(
         )  # fmt: skip
 
 
+def plot_calibration(calibration: dict[str, Any]) -> Figure:
+    """The reliability curve, and below it how many pairs each of its points is of.
+
+    Parameters
+    ----------
+    calibration : dict
+        See :func:`trainer.evaluation.decisions.calibration`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 6.4), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
+    bins = calibration["bins"]
+    scores, shares = ([each[key] for each in bins] for key in ("score", "share"))
+    error = calibration["ece"]
+    above.plot([0, 1], [0, 1], ":", color="#777777", label="calibrated")
+    above.plot(scores, shares, "o-", color=_COLOURS[0], linewidth=1.8, label="the model")
+    above.set_ylim(-0.02, 1.02)
+    above.set_ylabel("share that is true")
+    above.legend(frameon=False, fontsize=9, loc="upper left")
+    title = "share of true tags by score"
+    _clean(above, title if error is None else f"{title}: calibration error {error:.3f}")
+    below.bar(scores, [each["pairs"] for each in bins], width=0.05, color=_COLOURS[0])
+    below.set_yscale("log")
+    below.set_xlabel("score")
+    below.set_xlim(-0.02, 1.02)
+    _clean(below, "pairs of a track and a tag")
+    return figure
+
+
 def plot_rates(rates: np.ndarray, losses: np.ndarray, suggestion: float | None) -> Figure:
     """The loss over the learning rate, and what is suggested.
 

@@ -36,7 +36,7 @@ def roc_auc(truth: np.ndarray, scores: np.ndarray) -> float:
     ----------
     Agrees with ``sklearn.metrics.roc_auc_score``.
     """
-    hits, misses = _curve(truth, scores)
+    hits, misses = score_curve(truth, scores)
     if hits[-1] == 0 or misses[-1] == 0:
         return float("nan")
     return float(np.trapezoid(hits, misses) / (hits[-1] * misses[-1]))
@@ -48,14 +48,14 @@ def pr_auc(truth: np.ndarray, scores: np.ndarray) -> float:
     Parameters and result as in :func:`roc_auc`; agrees with
     ``sklearn.metrics.average_precision_score``.
     """
-    hits, misses = _curve(truth, scores)
+    hits, misses = score_curve(truth, scores)
     if hits[-1] == 0 or misses[-1] == 0:
         return float("nan")
     precision = hits[1:] / (hits[1:] + misses[1:])
     return float(np.sum(np.diff(hits) * precision) / hits[-1])
 
 
-def _curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def score_curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positives and negatives at or above each distinct score, from the highest, after a zero."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.nan))

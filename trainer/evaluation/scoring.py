@@ -88,6 +88,8 @@ class Scored:
         The mean over a track's windows, as the service gives it.
     known : list of str
         The labels that the data set has; of the others truth says nothing.
+    thresholds : list of float, optional
+        Of the labels, if the model has learnt them.
     """
 
     tids: list[str]
@@ -96,6 +98,7 @@ class Scored:
     truth: np.ndarray
     scores: np.ndarray
     known: list[str]
+    thresholds: list[float] | None = None
 
     def columns(self, tags: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Truth and scores of some of the labels, each [tracks, tags]."""
@@ -182,6 +185,7 @@ def score_tracks(
         truth=np.array([tags > 0 for _, _, tags, _ in rows], np.float32).reshape(shape),
         scores=np.array([scores for *_, scores in rows], np.float32).reshape(shape),
         known=[labels[k] for k in sorted(set(columns) - {-1})],
+        thresholds=model.info.thresholds,
     )
 
 

@@ -54,6 +54,8 @@ class Tagger:
         How the model was made, for the record.
     licence : str
         Under what terms the weights may be used.
+    thresholds : list of float, optional
+        For each label the score from which on a clip has it.
 
     Attributes
     ----------
@@ -76,12 +78,15 @@ class Tagger:
         labels: list[str],
         model_config: dict[str, Any],
         licence: str = "",
+        thresholds: list[float] | None = None,
     ) -> None:
         if model.output_shape[-1] != len(labels):
             raise UsageError(
                 f"{len(labels)} labels for a model of {model.output_shape[-1]} outputs"
             )
-        self.info = ModelInfo(list(labels), spec, frontend, window, dict(model_config), licence)
+        self.info = ModelInfo(
+            list(labels), spec, frontend, window, dict(model_config), licence, thresholds
+        )
         network = keras.Model(model.inputs, [model.output, model.get_layer("embedding").output])
         self.weights = [variable.value for variable in network.weights]
         # One function for all methods: the graph of the model is exported once.
@@ -264,7 +269,12 @@ def checked(audio: tf.Tensor) -> tf.Tensor:
         return tf.where(is_audio, 0.0, float("nan"))
 
 
-def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagger:
+def config_tagger(
+    model: keras.Model,
+    config: Config,
+    licence: str = "",
+    thresholds: list[float] | None = None,
+) -> Tagger:
     """The tagger of a model that was trained under a resolved configuration.
 
     Parameters
@@ -275,6 +285,8 @@ def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagg
         As a job directory's ``config.json`` holds it.
     licence : str
         Under what terms the weights may be used.
+    thresholds : list of float, optional
+        See :func:`trainer.evaluation.thresholds.learn_thresholds`.
 
     Raises
     ------
@@ -286,7 +298,16 @@ def config_tagger(model: keras.Model, config: Config, licence: str = "") -> Tagg
     if len(model.input_shape) != (2 if frontend == WAVEFORM else 3):
         raise UsageError(f"the model takes windows {model.input_shape}: that is no {frontend}")
     window = model.input_shape[1]
-    return Tagger(model, config.tfrecords.spec, frontend, window, labels, config.to_json(), licence)
+    return Tagger(
+        model,
+        config.tfrecords.spec,
+        frontend,
+        window,
+        labels,
+        config.to_json(),
+        licence,
+        thresholds,
+    )
 
 
 def read_checkpoint(path: str) -> keras.Model:

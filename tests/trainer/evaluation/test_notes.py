@@ -88,5 +88,5 @@ def test_without_validation_that_is_said(tmp_path, capsys):
     argv = ["--dataset", data, "--job_dir", str(tmp_path / "job"), "--epochs", "1", "--set"]
     assert task.main([*argv, "window_seconds=1", "n_filters=1", "n_dense=8"]) == 0
     said = capsys.readouterr().out
-    assert "note: there are no validation tracks: the last epoch counts as the best" in said
+    assert "note: there are no validation tracks: the last epoch counts as the best, and no" in said
     assert "no better" not in said and "padding" not in said
