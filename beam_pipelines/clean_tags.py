@@ -1,7 +1,8 @@
-"""Make a clean Last.fm database, or the lists to curate by hand.
+"""Make a clean Last.fm database, or the lists to curate by hand, or say how a tag came about.
 
 python -m beam_pipelines.clean_tags lastfm_tags.db clean.db
 python -m beam_pipelines.clean_tags candidates lastfm_tags.db my_lists
+python -m beam_pipelines.clean_tags explain lastfm_tags.db "hip hop" rnb
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +19,7 @@ from beam_pipelines.million_song import lastfm_db
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.resumable import drop_if_empty, work_folder
-from beam_pipelines.tags.candidates import candidates
+from beam_pipelines.tags.candidates import CLASSES, candidates
 from beam_pipelines.tags.cleaning import TagTable, clean_table, ignored_lines
 from beam_pipelines.tags.database import (
     CLEAN_UPS,
@@ -26,8 +28,9 @@ from beam_pipelines.tags.database import (
     tag_table_csv,
     write_clean_database,
 )
+from beam_pipelines.tags.explain import explain
 from beam_pipelines.tags.incidence import Implication, Incidence
-from beam_pipelines.tags.lists import default_tag_lists, read_tag_lists
+from beam_pipelines.tags.lists import GENRE, default_tag_lists, read_tag_lists
 from beam_pipelines.tags.queries_sql import LastFm
 from schemas.common.arguments import percentile, positive_int, share
 from schemas.common.command import ArgumentParser, run_command
@@ -38,9 +41,11 @@ _BEGUN = "begun"  # in the work folder while the results are being written
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; ``candidates`` as the first argument writes lists instead."""
+    """Run the command; ``candidates`` or ``explain`` as the first argument does that instead."""
     if list(argv[:1]) == ["candidates"]:
         return _write_candidates(_candidates_parser().parse_args(argv[1:]))
+    if list(argv[:1]) == ["explain"]:
+        return _explain(_explain_parser().parse_args(argv[1:]))
     return _clean(_parser().parse_args(argv))
 
 
@@ -49,18 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m beam_pipelines.clean_tags",
         description="Merge the spellings of the tags that are worth keeping, and write a clean "
         "database with the same three tables; the tag table lies beside it as CSV. "
-        "'clean_tags candidates --help': the lists to curate by hand.",
+        "'clean_tags candidates --help': the lists to curate by hand. 'clean_tags explain --help': "
+        "how a tag came about.",
     )
     _add_input(parser)
     parser.add_argument("output", help="clean database to write (clean.db, with clean.csv)")
-    parser.add_argument("--tag_lists", help="folder of tag lists; the project's own by default")
-    _add_threshold(parser)
-    parser.add_argument(
-        "--tag_pool_threshold",
-        type=positive_int,
-        default=10,
-        help="tracks that a spelling must have to be merged into a tag",
-    )
+    _add_cleaning(parser)
     parser.add_argument(
         "--val_above",
         type=float,
@@ -92,13 +91,47 @@ def _candidates_parser() -> argparse.ArgumentParser:
     parser.add_argument("output", help="folder for genre.txt, rap.txt, instrumental.txt, ...")
     _add_threshold(parser)
     parser.add_argument(
-        "--percentile",
-        type=percentile,
-        default=90.0,
-        help="a vocal candidate has at least the tracks of this percentile of all tags",
+        "--classes",
+        nargs="+",
+        type=_class,
+        metavar="NAME=PERCENT",
+        default=[f"{name}={percent:g}" for name, percent in CLASSES.items()],
+        help="a list each, NAME.txt: tags with a word that begins so, the most popular first until "
+        "they make so many percent of all such tags' counts",
     )
     _add_overwrite(parser)
     return parser
+
+
+def _class(text: str) -> tuple[str, float]:
+    """A class and its percentage, as ``live=90``; 90 where none is said."""
+    name, _, percent = text.partition("=")
+    if not re.fullmatch(r"\w[\w -]*", name) or name == GENRE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PERCENT")
+    return name, percentile(percent or "90")
+
+
+def _explain_parser() -> argparse.ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m beam_pipelines.clean_tags explain",
+        description="Say how a clean tag came about: which rule merged each spelling, with counts, "
+        "what has the same letters and was left out, and what nearly has them.",
+    )
+    _add_input(parser)
+    parser.add_argument("tags", nargs="+", metavar="TAG", help="a clean tag, or any spelling of it")
+    _add_cleaning(parser)
+    return parser
+
+
+def _add_cleaning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tag_lists", help="folder of tag lists; the project's own by default")
+    _add_threshold(parser)
+    parser.add_argument(
+        "--tag_pool_threshold",
+        type=positive_int,
+        default=10,
+        help="tracks that a spelling must have to be merged into a tag",
+    )
 
 
 def _add_input(parser: argparse.ArgumentParser) -> None:
@@ -165,9 +198,21 @@ def _tell(table: TagTable, pairs: int, n_raw: int, output: str, table_path: str)
         print(line)
 
 
+def _explain(args: argparse.Namespace) -> int:
+    lists = read_tag_lists(args.tag_lists) if args.tag_lists else default_tag_lists()
+    thresholds = (args.tag_threshold, args.tag_pool_threshold)
+    with _database(args.input) as db, Progress("count and merge the tags"):
+        popularity = lastfm_db.popularity(db)
+        table = clean_table(popularity, lists, *thresholds)
+    for name in args.tags:
+        print("\n".join(explain(name, table, popularity, lists, *thresholds)))
+    return 0
+
+
 def _write_candidates(args: argparse.Namespace) -> int:
+    classes = dict(_class(each) if isinstance(each, str) else each for each in args.classes)
     with _database(args.input) as db, Progress("count the tags"):
-        lists = candidates(lastfm_db.popularity(db), args.tag_threshold, args.percentile)
+        lists = candidates(lastfm_db.popularity(db), args.tag_threshold, classes)
     paths = {name: storage.join(args.output, f"{name}.txt") for name in lists}
     with _taking(list(paths.values()), args.overwrite):
         for name, tags in lists.items():

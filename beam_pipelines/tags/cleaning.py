@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from beam_pipelines.million_song.lastfm_db import RawTag
@@ -24,6 +24,7 @@ from beam_pipelines.tags.lists import GENRE, VOCALS, TagLists
 from schemas.common.components import union_find
 from schemas.common.errors import UsageError
 
+NAMED, LISTED, COMBINED = "its name", "list", "combined"
 VOCAL_WINS = "in a genre and in a vocal class: the vocal class takes it"
 _NOT_KEY = re.compile(r"[^A-Za-z0-9]+")
 _PLURAL = re.compile(r"(?<=[^s])s\Z")
@@ -120,10 +121,13 @@ class TagTable:
     rows : tuple of CleanTag
     ignored : dict of str to tuple of str
         Names that were ignored, by reason.
+    passes : dict of int to str
+        Number of a merged raw tag to the rule that brought it into its row.
     """
 
     rows: tuple[CleanTag, ...]
     ignored: dict[str, tuple[str, ...]]
+    passes: dict[int, str]
 
 
 def clean_table(
@@ -172,14 +176,27 @@ def clean_table(
     excluded = set(lists.excluded)
     pool = [tag for tag in frequent if tag.tag not in excluded]
     targets = _targets(tags, lists, threshold, set(extra_targets))
-    genres = _merge(targets, pool, passes, vocal, ignored)
+    genres, how = _merge(targets, pool, passes, vocal, ignored)
 
     rows = _combine([*genres, *vocals], lists.combine, ignored)
     rows = _unite_cases(_drop(rows, lists.drop, ignored))
     if not rows:
         raise UsageError(_none_left(tags, threshold))
     numbered = tuple(dataclasses.replace(row, number=i) for i, row in enumerate(rows, start=1))
-    return TagTable(numbered, {why: tuple(sorted(names)) for why, names in sorted(ignored.items())})
+    why_ignored = {why: tuple(sorted(names)) for why, names in sorted(ignored.items())}
+    return TagTable(numbered, why_ignored, _rules(numbered, vocal, how))
+
+
+def _rules(
+    rows: Iterable[CleanTag], vocal: Collection[int], how: Mapping[int, str]
+) -> dict[int, str]:
+    """The rule that brought each raw tag into its row."""
+    rules = {}
+    for row in rows:
+        for raw in row.raw:
+            by = LISTED if raw.number in vocal else how.get(raw.number, COMBINED)
+            rules[raw.number] = NAMED if raw.tag == row.name else by
+    return rules
 
 
 def ignored_lines(table: TagTable) -> list[str]:
@@ -247,8 +264,11 @@ def _merge(
     passes: Sequence[Pass],
     vocal: Collection[int],
     ignored: dict[str, set[str]],
-) -> list[CleanTag]:
-    """Unite targets and pool, both by popularity; each row's name is its most popular target."""
+) -> tuple[list[CleanTag], dict[int, str]]:
+    """Unite targets and pool, both by popularity; each row's name is its most popular target.
+
+    The second is the pass after which a raw tag was first with that target.
+    """
     for target in targets:
         if target.number in vocal:
             _note(ignored, VOCAL_WINS, target.tag)
@@ -256,6 +276,7 @@ def _merge(
     numbers = {target.number for target in targets}
     tags = [*targets, *(tag for tag in pool if tag.number not in numbers)]
     links: list[tuple[int, ...]] = [(i,) for i in range(len(tags))]
+    ends = list[int]()  # of the links, after each pass
     for look in passes:
         selected: dict[str, int] = {}
         for i, target in enumerate(targets):
@@ -270,13 +291,19 @@ def _merge(
                 _note(ignored, VOCAL_WINS, tag.tag)
                 continue
             links.append((first, i))
+        ends.append(len(links))
 
     root = union_find(links)  # always a target, if there is one: targets come first
     merged: dict[int, list[RawTag]] = {i: [] for i in range(len(targets)) if root[i] == i}
     for i, tag in enumerate(tags):
         if root[i] in merged:
             merged[root[i]].append(tag)
-    return [_row(GENRE, targets[first].tag, raw) for first, raw in merged.items()]
+    how = dict[int, str]()
+    for look, end in zip(passes, ends, strict=True):
+        for i, with_whom in union_find(links[len(tags) : end]).items():
+            if i != with_whom == root[i]:
+                how.setdefault(tags[i].number, look.name)
+    return [_row(GENRE, targets[first].tag, raw) for first, raw in merged.items()], how
 
 
 def _combine(

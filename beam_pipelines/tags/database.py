@@ -226,13 +226,14 @@ def tag_table_csv(table: TagTable, tracks: Mapping[int, int]) -> str:
     Returns
     -------
     str
-        Columns number, tag, kind, tracks, raw_number, raw_tag and raw_count.
+        Columns number, tag, kind, tracks, raw_number, raw_tag, raw_count and pass: the rule that
+        merged the raw tag.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    header = ("number", "tag", "kind", "tracks", "raw_number", "raw_tag", "raw_count")
+    header = ("number", "tag", "kind", "tracks", "raw_number", "raw_tag", "raw_count", "pass")
     writer.writerow(header)
     for row in table.rows:
         clean = (row.number, row.tag, row.kind, tracks.get(row.number, 0))
-        writer.writerows((*clean, *raw) for raw in row.raw)
+        writer.writerows((*clean, *raw, table.passes[raw.number]) for raw in row.raw)
     return text.getvalue()

@@ -3,14 +3,17 @@
 import csv
 import dataclasses
 import json
+import re
 import sqlite3
 
 import pytest
 
 from beam_pipelines.million_song import lastfm_db
+from beam_pipelines.million_song.lastfm_db import RawTag
 from beam_pipelines.tags.cleaning import PASSES, clean_table, raw_to_clean
-from beam_pipelines.tags.database import load_csv, write_clean_database
-from beam_pipelines.tags.lists import read_tag_lists
+from beam_pipelines.tags.database import load_csv, tag_table_csv, write_clean_database
+from beam_pipelines.tags.explain import explain
+from beam_pipelines.tags.lists import TagLists, read_tag_lists
 from schemas.common.errors import UsageError
 from tests.helpers.tag_databases import PASSES_OF_2019, dump, run
 
@@ -226,16 +229,70 @@ def test_the_exports_of_2019_are_read(tmp_path):
 @pytest.mark.fixtures
 def test_candidates_are_lists_that_can_be_read(database, popularity, tmp_path):
     folder = tmp_path / "lists"
-    arguments = ("candidates", database, folder, "--tag_threshold", 30, "--percentile", 50)
+    arguments = ("candidates", database, folder, "--tag_threshold", 30)
     run(*arguments)
     read = read_tag_lists(str(folder))
     assert read.genre == tuple(tag.tag for tag in popularity if tag.count >= 30)
-    median = sorted(tag.count for tag in popularity)[len(popularity) // 2]
-    assert read.female == tuple(
-        tag.tag for tag in popularity if tag.count >= median and "female" in tag.tag.lower()
-    )
+    counts = {name: len(getattr(read, name)) for name in ("rap", "instrumental", "male", "female")}
+    assert counts == {"rap": 82, "instrumental": 48, "male": 11, "female": 30}  # as in 2019
+    assert all("female" in tag.lower() for tag in read.female)
     with pytest.raises(UsageError, match="genre.txt is there already .--overwrite replaces it"):
         run(*arguments)
+
+
+@pytest.mark.fixtures
+def test_classes_of_ones_own(database, popularity, tmp_path):
+    folder = tmp_path / "lists"
+    run("candidates", database, folder, "--classes", "live=100", "guitar", "--tag_threshold", 30)
+    assert sorted(path.name for path in folder.iterdir()) == ["genre.txt", "guitar.txt", "live.txt"]
+    words = [tag.tag for tag in popularity if re.search(r"\blive", tag.tag, re.IGNORECASE)]
+    assert (folder / "live.txt").read_text().splitlines() == words
+    with pytest.raises(UsageError, match="'=5' is not NAME=PERCENT"):
+        run("candidates", database, folder, "--classes", "=5")
+
+
+@pytest.mark.fixtures
+def test_explain_says_which_rule_merged_what(database, fixtures_dir, capsys):
+    lists = fixtures_dir / "tag-lists"
+    cleaning = ("--tag_lists", lists, "--tag_threshold", 30, "--tag_pool_threshold", 2)
+    run("explain", database, "rnb", "no such tag", *cleaning)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "no such tag: no clean tag: the database has no such tag"
+    assert re.fullmatch(r"\S.* \(genre, number \d+\): \d+ spellings, [\d,]+ pairs", lines[0])
+    assert sum("[its name]" in line for line in lines) == 1
+
+
+def test_explain_on_a_small_table():
+    names = {
+        **{"hip-hop": 50, "Hip Hop": 20, "hiphop": 3, "r&b": 40, "rnb": 30, "R and B": 12},
+        **{"hip hops": 1, "trip hop": 9, "seen live": 60, "hipop": 11, "80s": 45, "1980s": 10},
+    }
+    tags = [RawTag(k, name, n) for k, (name, n) in enumerate(names.items(), start=1)]
+    lists = TagLists(excluded=("seen live",))
+    table = clean_table(tags, lists, 30, 2)
+
+    def told(name):
+        return explain(name, table, tags, lists, 30, 2)
+
+    assert told("Hip Hop") == [
+        "hip-hop (genre, number 1): 3 spellings, 73 pairs",
+        "       50  hip-hop  [its name]",
+        "       20  Hip Hop  [plain]",
+        "        3  hiphop  [plain]",
+        "        1  hip hops  (left out: under --tag_pool_threshold 2)",
+        "       11  hipop  (one letter apart, in no tag)",
+    ]
+    assert told("r&b")[1:4] == [
+        "       40  r&b  [its name]",
+        "       30  rnb  [& as n]",
+        "       12  R and B  [& as and]",
+    ]
+    assert told("80s")[2] == "       10  1980s  [20s to 90s as 19..]"
+    assert told("seen live") == ["seen live: no clean tag: 60 tracks, excluded by the lists"]
+    assert told("trip hop") == ["trip hop: no clean tag: 9 tracks, under --tag_threshold 30"]
+    csv_text = tag_table_csv(table, {})
+    assert csv_text.splitlines()[0].endswith(",raw_tag,raw_count,pass")
+    assert "rnb,30,& as n" in csv_text
 
 
 @pytest.fixture
@@ -281,6 +338,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(broken_csv, tmp_path):
         broken_csv, output, "--tag_threshold", 0
     )
     assert "'101' is not a number from 0 to 100" in error(
-        "candidates", broken_csv, output, "--percentile", 101
+        "candidates", broken_csv, output, "--classes", "rap=101"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tid_tag.csv", "tids.csv"]

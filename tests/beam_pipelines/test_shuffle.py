@@ -139,5 +139,5 @@ def test_a_build_whose_workers_do_not_see_the_plan_writes_nothing(tmp_path, capf
         pytest.raises(UsageError, match=r"^a worker on \S+ cannot read .*plan\.json: .*system\)$"),
         runners.make_pipeline(runners.parse_options([])) as pipeline,
     ):
-        write.write_shards(pipeline, [shard], settings)
+        write.write_shards(pipeline, [shard], write.WriteShard(settings))
     assert not list(pathlib.Path(tmp_path).iterdir())

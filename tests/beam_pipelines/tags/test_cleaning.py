@@ -1,6 +1,7 @@
 """The cleaning of tags as pure functions: keys, merging, lists, and its laws."""
 
 import random
+import re
 
 import hypothesis.strategies as st
 import pytest
@@ -18,6 +19,7 @@ from beam_pipelines.tags.cleaning import (
 )
 from beam_pipelines.tags.lists import TagLists, default_tag_lists, read_tag_lists
 from schemas.common.errors import UsageError
+from tests.helpers.places import ROOT
 
 
 def numbered(pairs):
@@ -308,11 +310,22 @@ def test_candidates():
         ("rock", 100), ("-rap", 90), ("Rap", 60), ("Female voices", 50), ("male", 40),
         ("instrumentals", 30), ("MALE choir", 20), ("rapture", 2), ("female", 1), ("x", 1),
     ])  # fmt: skip
-    assert candidates(popularity, threshold=50, percentile=20) == {
+    classes = {"rap": 100, "instrumental": 90, "male": 50, "female": 98}
+    assert candidates(popularity, 50, classes) == {
         "genre": ["rock", "Rap", "Female voices"],
         "rap": ["Rap", "rapture"],
         "instrumental": ["instrumentals"],
-        "male": ["male", "MALE choir"],
+        "male": ["male"],
         "female": ["Female voices"],
     }
-    assert candidates([], 1, 90)["genre"] == []
+    assert candidates([], 1) == dict.fromkeys(
+        ["genre", "rap", "instrumental", "male", "female"], []
+    )
+
+
+def test_the_example_of_the_page_prints_what_it_says(capsys):
+    page = (ROOT / "docs" / "tags.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    said = re.search(r"^prints `(.*)`\.$", page, re.MULTILINE)
+    assert capsys.readouterr().out == said[1] + "\n"
