@@ -46,15 +46,16 @@ class Summary:
         with h5py.File(self.path, "r") as file:
             return {name: table for table in TABLES for name in file[table].dtype.names}
 
-    def get_attribute(self, attribute: str, tids: str | Iterable[str]) -> Any:
+    def get_attribute(self, attribute: str, ids: str | int | Iterable[str | int]) -> Any:
         """An attribute of a track, or of each of a sequence of tracks.
 
         Parameters
         ----------
         attribute : str
             One of `attributes`: title, artist_name, year, duration, ...
-        tids : str or iterable of str
-            Track ids; of one that stands twice the first row counts.
+        ids : str or int, or an iterable of them
+            Track ids (``TR...``), song ids (``SO...``) or 7digital ids (numbers); of one that
+            stands twice the first row counts.
 
         Returns
         -------
@@ -66,8 +67,9 @@ class Summary:
         KeyError
             If there is no such attribute or track.
         """
-        single = isinstance(tids, str)
-        rows = [self._row(tid) for tid in ([tids] if isinstance(tids, str) else tids)]
+        single = isinstance(ids, str | int | np.integer)
+        several: Iterable[Any] = [ids] if isinstance(ids, str | int | np.integer) else ids
+        rows = [self._row(each) for each in several]
         wanted = np.unique(np.array(rows, dtype=np.int64))
         found: dict[int, Any] = {}
         for start, block in self._blocks(attribute, np.unique(wanted // _ROWS)):
@@ -119,14 +121,26 @@ class Summary:
         return np.concatenate([np.empty(0, "S18"), *blocks])
 
     @functools.cached_property
-    def _order(self) -> np.ndarray:
-        return np.argsort(self._track_ids, kind="stable")
+    def _orders(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Each kind of id, and the rows in its order; made when it is asked for."""
+        return {}
 
-    def _row(self, tid: str) -> int:
-        place = np.searchsorted(self._track_ids, tid.encode(), sorter=self._order)
-        if place < self.n_songs and self._track_ids[self._order[place]] == tid.encode():
-            return int(self._order[place])
-        raise KeyError(f"the summary has no track {tid!r}")
+    def _order(self, attribute: str) -> tuple[np.ndarray, np.ndarray]:
+        if attribute not in self._orders:
+            blocks = [block for _, block in self._blocks(attribute)]
+            ids = self._track_ids if attribute == "track_id" else np.concatenate(blocks)
+            self._orders[attribute] = ids, np.argsort(ids, kind="stable")
+        return self._orders[attribute]
+
+    def _row(self, name: str | int) -> int:
+        wanted: Any = name.encode() if isinstance(name, str) else name
+        kind = "song" if isinstance(name, str) and name.startswith("SO") else "track"
+        attribute = f"{kind}_id" if isinstance(name, str) else "track_7digitalid"
+        ids, order = self._order(attribute)
+        place = np.searchsorted(ids, wanted, sorter=order)
+        if place < self.n_songs and ids[order[place]] == wanted:
+            return int(order[place])
+        raise KeyError(f"the summary has no {attribute} {name!r}")
 
 
 def _plain(value: Any) -> Any:

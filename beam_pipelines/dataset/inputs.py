@@ -29,7 +29,7 @@ from beam_pipelines.tags.cleaning import TagTable, clean_table, ignored_lines, r
 from beam_pipelines.tags.lists import TagLists, default_tag_lists, read_tag_lists
 
 # Libraries whose version can change a byte of the output.
-_VERSIONED = ("av", "librosa", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
+_VERSIONED = ("av", "numpy", "pyarrow", "scipy", "soxr", "mutagen")
 _UNSHAPING = {
     "audio_dir",
     "output",
@@ -137,12 +137,19 @@ def look(args: argparse.Namespace) -> Inputs:
         "tag_lists": None if lists is None else fingerprint(dataclasses.asdict(lists)),
         **source.fingerprints(),
     }
-    versions = {name: importlib.metadata.version(name) for name in _VERSIONED}
+    versions = {name: _version(name) for name in _VERSIONED}
     versions["libsndfile"] = soundfile.__libsndfile_version__
     plan_id = fingerprint([shaping, fingerprints, versions])
     fingerprints["versions"] = versions
     spellings = _spellings(source, table)
     return Inputs(source, mapping, ignored, spellings, shaping, fingerprints, plan_id)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # copied or frozen without its metadata
+        return "unknown"
 
 
 def _clean(tags: Sequence[RawTag], lists: TagLists, args: argparse.Namespace) -> TagTable:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import scipy.sparse
 
 from beam_pipelines.tags.queries_base import Queries
+from schemas.common.errors import UsageError
+from schemas.common.files import replacing
 
 
 class Implication(NamedTuple):
@@ -50,29 +53,64 @@ class Incidence:
         self._column = {tag: i for i, tag in enumerate(self.tags)}
 
     def counts(self, dim: int = 2) -> np.ndarray:
-        """Number of tracks that have all of 2 or 3 tags.
+        """Number of tracks that have all of so many tags.
 
         Parameters
         ----------
-        dim : {2, 3}
-            How many tags.
+        dim : int
+            How many tags, 1 or more. The array has tags ** dim numbers of 4 bytes.
 
         Returns
         -------
-        np.ndarray, int32 [tags, tags] or [tags, tags, tags]
+        np.ndarray, int32 [tags] * dim
             Symmetric; with equal indices the count of fewer tags.
+
+        Raises
+        ------
+        ValueError
+            If dim is under 1.
         """
-        if dim == 2:
-            return _together(self.incidence)
-        if dim != 3:
-            raise ValueError(f"dim is {dim}: counts are for 2 or 3 tags; tags_and takes any number")
-        having = self.incidence.tocsc()
-        n = len(self.tags)
-        counts = np.empty((n, n, n), np.int32)
-        for i in range(n):
-            rows = having.indices[having.indptr[i] : having.indptr[i + 1]]
-            counts[i] = _together(self.incidence[rows])
+        if dim < 1:
+            raise ValueError(f"dim is {dim}: counts are for 1 tag or more")
+        counts: np.ndarray = _counts(self.incidence, dim)
         return counts
+
+    def save(self, path: str) -> None:
+        """Keep the matrix in a file, to be loaded without the database.
+
+        Parameters
+        ----------
+        path : str
+            Of an ``.npz`` file on this machine; replaced if it is there.
+        """
+        csr = self.incidence
+        tags = np.array(self.tags, np.str_)
+        parts = {"data": csr.data, "indices": csr.indices, "indptr": csr.indptr}
+        with replacing(path) as stream:
+            np.savez_compressed(stream, tags=tags, n_tracks=csr.shape[0], **parts)
+
+    @classmethod
+    def load(cls, path: str) -> Self:
+        """The matrix that :meth:`save` kept.
+
+        Raises
+        ------
+        UsageError
+            If the file is not there, or is none.
+        """
+        try:
+            with np.load(path) as kept:
+                arrays = {name: kept[name] for name in kept.files}
+            new = cls.__new__(cls)
+            new.tags = arrays["tags"].tolist()
+            new.incidence = scipy.sparse.csr_array(
+                (arrays["data"], arrays["indices"], arrays["indptr"]),
+                shape=(int(arrays["n_tracks"]), len(new.tags)),
+            )
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(f"{path} is no matrix that was saved ({error})") from error
+        new._column = {tag: i for i, tag in enumerate(new.tags)}
+        return new
 
     def correlation_matrix_2d(self) -> np.ndarray:
         """Which part of the tracks of one tag has another.
@@ -100,6 +138,20 @@ class Incidence:
             Implication(self.tags[i], self.tags[j], float(share[i, j]))
             for i, j in np.argwhere(share > threshold)
         ]
+
+
+def _counts(incidence: scipy.sparse.csr_array, dim: int) -> np.ndarray:
+    if dim == 1:
+        alone: np.ndarray = np.asarray(incidence.sum(axis=0), np.int32)
+        return alone
+    if dim == 2:
+        return _together(incidence)
+    having, n = incidence.tocsc(), incidence.shape[1]
+    counts = np.empty((n,) * dim, np.int32)
+    for i in range(n):
+        rows = having.indices[having.indptr[i] : having.indptr[i + 1]]
+        counts[i] = _counts(incidence[rows], dim - 1)
+    return counts
 
 
 def _together(incidence: scipy.sparse.csr_array) -> np.ndarray:

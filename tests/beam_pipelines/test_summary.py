@@ -20,6 +20,7 @@ def summary(request, tmp_path, monkeypatch):
     kinds = {"track_7digitalid": "i4"}
     metadata = np.zeros(7, dtype=[(n, kinds.get(n, "S1024")) for n in sorted(METADATA_COLUMNS)])
     metadata["track_7digitalid"] = [5, 0, 7, 8, 5, 9, 0]
+    metadata["song_id"] = [b"SOA", b"SOB", b"SOC", b"SOD", b"SOA", b"SOF", b""]
     metadata["title"] = [title.encode() for title in TITLES]
     analysis = np.zeros(7, dtype=[("duration", "f8"), ("track_id", "S32")])
     analysis["track_id"] = [b"TRG", b"TRB", b"TRA", b"TRD", b"TRE", b"TRF", b"TRC"]
@@ -39,6 +40,16 @@ def test_attributes_of_tracks(summary):
     assert summary.get_attribute("duration", ["TRA"]) == [0.5]
     assert summary.get_attribute("track_7digitalid", []) == []
     assert {"title", "duration", "year", "song_id"} <= summary.attributes.keys()
+
+
+def test_attributes_by_7digital_id_and_song_id(summary):
+    assert summary.get_attribute("title", 7) == "Hound Dog"
+    assert summary.get_attribute("year", [7, np.int64(5), 7]) == [2001, 1953, 2001]  # first row
+    assert summary.get_attribute("track_id", "SOB") == "TRB"
+    assert summary.get_attribute("duration", ["SOA", "TRE", 9]) == [0.0, 1.0, 1.25]
+    for missing in (6, "SOX", "TRX"):
+        with pytest.raises(KeyError, match=f"the summary has no .* {missing!r}"):
+            summary.get_attribute("title", missing)
 
 
 def test_tracks_with_an_attribute(summary):
