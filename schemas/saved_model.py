@@ -173,7 +173,7 @@ def read_lite_info(path: str) -> ModelInfo:
         with zipfile.ZipFile(path) as archive:
             return ModelInfo.from_json(parse_json(archive.read(DESCRIPTION)))
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, UsageError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path} is no LiteRT model of ours; trainer.task writes one to JOB_DIR/export/1{LITE}"

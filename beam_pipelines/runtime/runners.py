@@ -25,7 +25,7 @@ from apache_beam.runners.worker import sdk_worker
 
 from beam_pipelines.runtime import flink_job_server, flink_options, flink_rest
 from beam_pipelines.runtime.preflight import find_refusal
-from schemas.common.command import ArgumentParser
+from schemas.common.command import NO_THREAD, THREADS, ArgumentParser, end_with_error
 from schemas.common.cores import n_cores
 from schemas.common.errors import RunError, UsageError
 
@@ -124,6 +124,8 @@ def make_pipeline(
                 "there is not enough memory: fewer --direct_num_workers need less "
                 f"({_cause(error)})"
             ) from error
+        if NO_THREAD in str(error):
+            raise RunError(THREADS) from error
         raise RunError(f"the pipeline stopped: {_cause(error)}") from error
 
 
@@ -172,7 +174,12 @@ def _hush_workers() -> None:
 
 
 def _tell_unless_hung_up(trouble: threading.ExceptHookArgs) -> None:
-    """Flink hangs up on the readers of its workers' data; where that matters a job says so."""
+    """Flink hangs up on the readers of its workers' data; where that matters a job says so.
+
+    Where a thread of Beam finds that it can start no other one, the job would wait for ever.
+    """
+    if NO_THREAD in str(trouble.exc_value):
+        end_with_error(THREADS, 1)
     if not issubclass(trouble.exc_type, grpc.RpcError):
         threading.__excepthook__(trouble)
 

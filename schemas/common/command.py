@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,6 +19,13 @@ from typing import Any, NoReturn
 from schemas.common import files, stopping, temporary
 from schemas.common.errors import RunError, UsageError
 from schemas.common.imports import hidden
+from schemas.common.text import one_line
+
+NO_THREAD = "can't start new thread"  # as Python says it
+THREADS = "no more threads can be started: raise the limit (ulimit -u, pids of a container)"
+_LONGEST_LINE = 300  # characters of an error
+_ending = threading.Lock()  # of the thread that ends the process
+_LAST_SECONDS = 60  # for what is registered for the end of a process
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -59,7 +67,8 @@ def quiet(verbose: bool = False) -> None:
     for name in ("tensorflow", "absl", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Beam logs a worker's traceback several times before the error itself arrives here.
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    for name in ("apache_beam", "grpc"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def import_tensorflow(without: Sequence[str] = ()) -> Any:
@@ -130,23 +139,43 @@ def run_command(
     if not verbose:
         _mute_native_code()
     quiet(verbose)
+    kept: BaseException | None = None  # with its frames a server of gRPC would go, and wait
     try:
         temporary.take_own_folder()
         code = main(argv)
         sys.stdout.flush()
-    except UsageError as error:
-        code = _say(error, verbose, 2)
-    except RunError as error:
-        code = _say(error, verbose, 1)
-    except KeyboardInterrupt as stop:
-        code = stopping.exit_code(stop)
+    except (Exception, KeyboardInterrupt) as error:
+        kept = error
+        _ending.acquire()
+        code = _answer(kept, verbose)
+    _leave(code)
+
+
+def _answer(error: BaseException, verbose: bool) -> int:
+    """Say what has ended a command; gives its exit code."""
+    if isinstance(error, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
-    except BrokenPipeError:
+        return stopping.exit_code(error)
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except Exception as error:
-        kind = type(error).__name__
-        code = _say(f"{kind}: {error} (-v shows where)", verbose, 1)
+        return 1
+    if stopping.NO_TEMPORARY in str(error):
+        return _say(stopping.TEMPORARY, verbose, 2)
+    if NO_THREAD in str(error):
+        return _say(THREADS, verbose, 1)
+    if isinstance(error, UsageError):
+        return _say(str(error), verbose, 2)
+    if isinstance(error, RunError):
+        return _say(str(error), verbose, 1)
+    if isinstance(error, MemoryError):
+        return _say("there is not enough memory", verbose, 1)
+    return _say(f"{type(error).__name__}: {error} (-v shows where)", verbose, 1)
+
+
+def end_with_error(text: str, code: int) -> NoReturn:
+    """End the process from any of its threads, with one line; the first one has the word."""
+    _ending.acquire()
+    print(one_line(f"error: {text}", _LONGEST_LINE), file=sys.stderr)
     _leave(code)
 
 
@@ -162,6 +191,7 @@ def _leave(code: int) -> NoReturn:
     A failed pipeline leaves threads of Beam and gRPC behind; the interpreter would unwind
     them inside C++, which aborts the process (SIGABRT instead of the exit code).
     """
+    stopping.end_within(_LAST_SECONDS)
     files.drop_attempts()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -185,8 +215,8 @@ def _mute_native_code() -> None:
     os.close(null)
 
 
-def _say(error: Exception | str, verbose: bool, code: int) -> int:
+def _say(text: str, verbose: bool, code: int) -> int:
     if verbose:
         traceback.print_exc()
-    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    print(one_line(f"error: {text}", _LONGEST_LINE), file=sys.stderr)
     return code

@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import Any, NoReturn
 
+_SECONDS_TO_TIDY = 10
+NO_TEMPORARY = "No usable temporary directory"  # as Python says it
+TEMPORARY = "no folder for temporary files can be written to: let TMPDIR name one"
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -27,8 +31,15 @@ def stop_quietly() -> None:
         os.write(2, b"stopped\n")
         os._exit(_CODES[signal.Signals(number)])
 
+    def explain(kind: type[BaseException], error: BaseException, where: Any) -> None:
+        if NO_TEMPORARY in str(error):  # a library asks for one as it is imported
+            os.write(2, f"error: {TEMPORARY}\n".encode())
+            os._exit(2)
+        sys.__excepthook__(kind, error, where)
+
     for number in _CODES:
         _set(number, end)
+    sys.excepthook = explain
 
 
 def stop_by_exception() -> None:
@@ -36,10 +47,18 @@ def stop_by_exception() -> None:
 
     def terminate(number: int, frame: Any) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)  # the second ends it
+        end_within(_SECONDS_TO_TIDY)
         raise Terminated
 
     _set(signal.SIGINT, signal.default_int_handler)
     _set(signal.SIGTERM, terminate)
+
+
+def end_within(seconds: int) -> None:
+    """Let the system kill this process if it is still there then, whatever it waits for."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
 
 
 def exit_code(stop: KeyboardInterrupt) -> int:

@@ -13,6 +13,20 @@ def readable(path: str) -> str:
     return path.encode("utf8", "surrogateescape").decode("utf8", "backslashreplace")
 
 
+def one_line(text: str, most: int) -> str:
+    """A text as one line that a terminal can show.
+
+    Line breaks become spaces, characters that are none to be seen are written out, and of
+    what is longer than `most` characters the middle is left out.
+    """
+    words = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    if len(shown) <= most:
+        return shown
+    end = most // 3
+    return f"{shown[: most - end - 3]} … {shown[-end:]}"
+
+
 def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 

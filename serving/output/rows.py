@@ -245,4 +245,4 @@ def _replacing(output: str) -> Iterator[BinaryIO | io.BufferedIOBase]:
         raise
     except OSError as error:
         kind = RunError if begun else UsageError
-        raise kind(f"{output} cannot be written: {error.strerror}") from error
+        raise kind(f"{output} cannot be written: {error.strerror or error}") from error

@@ -85,7 +85,7 @@ def draw_taggram(
         with replacing(output) as stream:
             figure.savefig(stream, format="png")
     except OSError as error:
-        raise RunError(f"{output} cannot be written: {error.strerror}") from error
+        raise RunError(f"{output} cannot be written: {error.strerror or error}") from error
 
 
 def scale_end(scores: np.ndarray) -> float:
