@@ -35,6 +35,7 @@ _FFMPEG = (
 _MISSING_SECONDS, _MISSING_SHARE = 0.5, 0.02
 _LONGER = 0.1  # s: another decoder has to give more than that to be taken
 _CANCELS = 1e-4  # of the power: 40 dB
+_LOUD = 32 * _CANCELS  # mean power, for two channels of at most four times full scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +162,16 @@ class _Ear:
                 continue
             mono = to_mono(samples, layout)
             if self.channels > 1:
-                flat = samples.ravel()
-                self._mixed += float(np.dot(mono, mono))
-                self._unmixed += float(np.dot(flat, flat))
+                self._compare(samples, mono)
             yield mono, self.rate
+
+    def _compare(self, samples: np.ndarray, mono: np.ndarray) -> None:
+        """Add up the power of the mix and of all channels; not where two cannot cancel out."""
+        power = float(np.dot(mono, mono))
+        if self.channels > 2 or power < _LOUD * len(mono):
+            flat = samples.ravel()
+            self._mixed += power
+            self._unmixed += float(np.dot(flat, flat))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,12 +58,13 @@ def decode_blocks(file: BinaryIO, is_alone: bool = True) -> Iterator[Block]:
     LeftToAnotherError
     """
     with contextlib.ExitStack() as stack:
-        descriptor = _descriptor(file, stack)
+        is_mp3 = first_frame(file) is not None  # libmpg123 takes noise for a frame
         try:
-            source = stack.enter_context(_Forwards(descriptor, closefd=False))
+            opened = _Forwards(_source(file, is_mp3, stack), closefd=False)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise AudioError(Reason.UNDECODABLE, NO_FORMAT) from error
-        if source.format == "MP3" and not _is_stream(file):
+        source = stack.enter_context(opened)
+        if source.format == "MP3" and not is_mp3:
             raise AudioError(Reason.UNDECODABLE, NO_FORMAT)
         rate, n_channels = source.samplerate, source.channels
         check_stream(rate, n_channels)
@@ -86,19 +87,21 @@ def decode_blocks(file: BinaryIO, is_alone: bool = True) -> Iterator[Block]:
                 return
 
 
-def _descriptor(file: BinaryIO, stack: contextlib.ExitStack) -> int:
+def _source(file: BinaryIO, is_mp3: bool, stack: contextlib.ExitStack) -> BinaryIO | int:
     """The file, for libsndfile: by its descriptor it reads it without Python's lock.
 
-    What is in memory becomes a file, for libsndfile reads a few files otherwise from a stream.
+    What is in memory becomes a file where it is no MP3: libsndfile reads a few WAVs otherwise
+    from a stream.
     """
     file.seek(0)
-    before = _EMPTY_ID3 if file.read(1) == b"\xff" and _is_led_astray() else b""
-    file.seek(0)
-    if not before and not isinstance(file, io.BytesIO):
+    if is_mp3 and _is_led_astray():
+        return io.BytesIO(_EMPTY_ID3 + file.read())
+    if not isinstance(file, io.BytesIO):
         return file.fileno()
+    if is_mp3:
+        return file
     copy = _memory_file()
     stack.callback(copy.close)
-    copy.write(before)
     shutil.copyfileobj(file, copy)
     copy.seek(0)  # writes what is buffered
     return copy.fileno()
@@ -108,17 +111,6 @@ def _memory_file() -> BinaryIO:
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("audio"), "w+b")
     return cast(BinaryIO, tempfile.TemporaryFile())
-
-
-def _is_stream(file: BinaryIO) -> bool:
-    """Whether frames follow each other; libmpg123 takes noise for one.
-
-    libsndfile, which has opened the file by now, shares its place: it is put back.
-    """
-    place = file.tell()
-    found = first_frame(file)
-    file.seek(place)
-    return found is not None
 
 
 def _is_led_astray() -> bool:

@@ -145,7 +145,7 @@ def encoded(sound, kind, rate=22050):
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 def test_what_libsndfile_reads_whole_keeps_its_samples(kind):
     data = encoded(noise(3), kind)
-    ((samples, rate, _),) = libsndfile.decode_blocks(io.BytesIO(data))
+    samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     mono, same = hear_mono(data)
     assert same == rate
     assert measure(data).hearing.decoder == "libsndfile"
@@ -156,6 +156,7 @@ def test_what_libsndfile_reads_whole_keeps_its_samples(kind):
 @pytest.mark.parametrize("kind", ["MP3", "OGG", "FLAC"])
 def test_blocks_are_the_whole(decoder, kind, monkeypatch):
     data = encoded(noise(3), kind)
+    monkeypatch.setattr(decoder, "block_length", lambda n_channels: 1 << 20)
     ((whole, _, _),) = decoder.decode_blocks(io.BytesIO(data))
     monkeypatch.setattr(decoder, "block_length", lambda n_channels: 1000)
     blocks = [block.samples for block in decoder.decode_blocks(io.BytesIO(data))]
