@@ -84,6 +84,7 @@ bench: model
 	@$(BIN)/python -m tests.benchmarks.input
 	@$(BIN)/python -m tests.benchmarks.rehearsal demo/rehearsal
 	@$(BIN)/python -m tests.benchmarks.folder
+	@test -z "$$ORPHEUS_FIXTURES" || $(BIN)/python -m tests.benchmarks.retag
 
 flink-cluster: $(STAMP)
 	@$(BIN)/python -m scripts.flink_cluster start

@@ -1,9 +1,12 @@
 """A music library whose files carry genres: what becomes tags, and the way to a tagger."""
 
 import collections
+import csv
+import shutil
 
 import mutagen
 import pytest
+from mutagen import id3
 
 from beam_pipelines import build
 from beam_pipelines.sources.file_tags import label_track
@@ -90,6 +93,34 @@ def test_other_tags_are_another_data_set(library, tmp_path):
     file["genre"] = "Jazz"
     file.save()
     assert prints() != before
+
+
+@pytest.mark.fixtures
+def test_labels_written_as_genres_give_the_shards_of_the_labels(fixtures_dir, tmp_path):
+    """Clips of the corpus: the same records by either way, so the same training and areas."""
+    corpus = fixtures_dir / "corpus"
+    with open(corpus / "labels.csv", newline="", encoding="utf8") as stream:
+        labels = list(csv.DictReader(stream))[::20]
+    music, lines = tmp_path / "music", ["path,tags"]
+    for row in labels:
+        path = music / row["path"].removeprefix("7digital/").replace(".clip", "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(corpus / row["path"], path)
+        genres = id3.ID3()
+        genres.add(id3.TCON(encoding=3, text=["; ".join(row["tags"].split("|"))]))
+        genres.save(path)
+        lines.append(f"{path.relative_to(music)},{row['tags']}")
+    (tmp_path / "songs.csv").write_text("\n".join(lines) + "\n")
+    found = []
+    for source in (["labels", "--manifest", str(tmp_path / "songs.csv")], ["file-tags"]):
+        output = tmp_path / source[0]
+        options = ["--source", *source, "--audio_dir", str(music), "--output", str(output)]
+        more = ["--split", "track", "--tag_cleaning", "none", "--num_shards", "3"]
+        assert build.main([*options, *more]) == 0
+        dataset = read_dataset(str(output))
+        assert sum(dataset.records(part) for part in dataset.parts) == len(labels)
+        found.append((dataset.vocabulary, dataset.parts))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
