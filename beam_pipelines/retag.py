@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 import time
 from collections.abc import Sequence
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     given, rest = options.retag_parser().parse_known_args(argv)
     beam_options = parse_options(rest)
     started = time.time()
-    dataset = read_dataset(given.dataset)
+    dataset = read_dataset(os.path.abspath(given.dataset))
     args = options.as_built(given, dataset.data["options"])
     options.check_together(args)
     inputs = _same_audio(look(args), dataset, args)
@@ -48,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
         planned = state.plan or make_plan(args, inputs, state.work, rest, more)
         records = storage.join(state.work, "records.parquet")
         storage.write_table(records, index_records(dataset))
-        must_see = (storage.join(state.work, layout.PLAN), records)
+        tracks = storage.join(dataset.path, "tracks.parquet")
+        must_see = (storage.join(state.work, layout.PLAN), records, tracks)
         copier = functools.partial(CopyShard, dataset=dataset.path, records=records)
         write_missing(args, planned, state.work, must_see, beam_options, copier)
         run = describe_run(beam_options, started)

@@ -114,10 +114,19 @@ def read_file_tags(file: str | BinaryIO) -> FileTags | None:
         found = mutagen.File(file)
         if found is None:
             return None
-        if found.tags is None:
-            return FileTags()
-        return _file_tags(found.tags)
+        tags = _apev2(file) if found.tags is None else found.tags
+        return FileTags() if tags is None else _file_tags(tags)
     except Exception:  # mutagen lets parsers' errors of every kind through
+        return None
+
+
+def _apev2(file: str | BinaryIO) -> Any:
+    """The APEv2 tags of a file of another format, as some programs give them to MP3s."""
+    from mutagen.apev2 import APENoHeaderError, APEv2
+
+    try:
+        return APEv2(file)
+    except APENoHeaderError:
         return None
 
 

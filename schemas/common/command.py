@@ -28,6 +28,14 @@ _ending = threading.Lock()  # of the thread that ends the process
 _LAST_SECONDS = 60  # for what is registered for the end of a process
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the default of every option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        has_one = action.default is not None and not action.required
+        return super()._get_help_string(action) if has_one else action.help
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """An argparse parser with ``-v`` whose errors are one line and exit code 2.
 
@@ -36,7 +44,7 @@ class ArgumentParser(argparse.ArgumentParser):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **kwargs)
         self.add_argument(
             "-v", "--verbose", action="store_true", help="show the libraries' logs and tracebacks"

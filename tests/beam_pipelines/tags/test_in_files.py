@@ -1,5 +1,6 @@
 """The tags that files carry, in every format, as mutagen and FFmpeg write them."""
 
+import io
 import struct
 
 import mutagen
@@ -109,6 +110,16 @@ def test_apev2(tmp_path):
     tags["Album"], tags["Year"] = ABOUT["album"], "1987"
     tags.save(str(path))
     assert read_file_tags(str(path)) == FULL
+
+
+def test_apev2_of_an_mp3(tmp_path):
+    path = write_with_ffmpeg(tmp_path / "a.mp3")
+    id3.delete(path)
+    tags = APEv2()
+    tags["Genre"], tags["Artist"] = "Rock/Pop", ABOUT["artist"]
+    tags.save(str(path))
+    for file in (str(path), io.BytesIO(path.read_bytes())):
+        assert read_file_tags(file) == FileTags(("Rock", "Pop"), artist=ABOUT["artist"])
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
