@@ -213,11 +213,10 @@ def _train(
 ) -> keras.Model:
     """Say what the data set lacks, and train; the best model."""
     from trainer.input.batches import training_batches
-    from trainer.input.records import needed_length, read_lengths, read_tags
+    from trainer.input.records import needed_length, survey
     from trainer.training.run import run_training
 
-    _, tags = read_tags(source, _TRACKS_TO_LOOK_AT)
-    lengths = read_lengths(source, _TRACKS_TO_LOOK_AT)
+    tags, lengths = survey(source, _TRACKS_TO_LOOK_AT)
     notes = tag_notes("train", source.names, tags, source.records)
     notes += window_notes(config.training.window_seconds, lengths, needed_length(source))
     if tracks is None:

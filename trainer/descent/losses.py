@@ -13,7 +13,7 @@ FOCUS = 2.0  # of 'focal': how much less a pair counts that is right already
 NEGATIVE_FOCUS, MARGIN = 4.0, 0.05  # of 'asymmetric': the same for tags that are not there
 
 
-def make_loss(kind: str, weights: np.ndarray | None = None) -> keras.losses.Loss | Callable:
+def make_loss(kind: str, weights: np.ndarray | None = None) -> keras.losses.Loss | str:
     """The loss of a training, as ``model.compile`` takes it.
 
     Parameters
@@ -31,13 +31,13 @@ def make_loss(kind: str, weights: np.ndarray | None = None) -> keras.losses.Loss
     arXiv:2009.14119 (without focus on the tags that are there).
     """
     if kind == "bce" and weights is None:
-        return keras.losses.binary_crossentropy
+        return "binary_crossentropy"  # Keras' own
     return TagLoss(kind, None if weights is None else weights.tolist())
 
 
-def of_windows(loss: keras.losses.Loss | Callable) -> Callable:
+def of_windows(loss: keras.losses.Loss | str) -> Callable:
     """A function of tags and scores, each [batch, tags], that gives the loss of each window."""
-    return loss.call if isinstance(loss, keras.losses.Loss) else loss
+    return keras.losses.get(loss) if isinstance(loss, str) else loss.call
 
 
 @keras.saving.register_keras_serializable("orpheus")

@@ -96,23 +96,30 @@ def read_tags(source: Source, limit: int = -1) -> tuple[list[bytes], np.ndarray]
     return [tid for tid, _ in rows], tags.reshape(-1, len(source.names))
 
 
-def read_lengths(source: Source, limit: int = -1) -> np.ndarray:
-    """Stored lengths of the tracks, int64 [tracks], in samples or frames as the records are.
+def survey(source: Source, limit: int = -1) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and lengths of the tracks, in the order of :func:`read_tracks`, undecoded.
 
     Parameters
     ----------
     source : Source
     limit : int
         Read only so many tracks; all by default.
+
+    Returns
+    -------
+    tags : np.ndarray, float32 [tracks, targets]
+    lengths : np.ndarray, int64 [tracks]
+        In samples or frames, as the records have them.
     """
 
     def parse(record: tf.Tensor) -> Any:
-        return stored_length(
-            tf.io.parse_single_example(record, _features(source, AUDIO))[AUDIO], source
-        )
+        _, data, tags = parse_record(record, source)
+        return tags, stored_length(data, source)
 
     records = record_reader(source)(tf.constant(source.shards)).take(limit)
-    return np.array(list(records.map(parse).as_numpy_iterator()), np.int64)
+    rows = list(records.map(parse, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    tags = np.array([tags for tags, _ in rows], np.float32).reshape(-1, len(source.names))
+    return tags, np.array([length for _, length in rows], np.int64)
 
 
 def needed_length(source: Source) -> int:

@@ -93,7 +93,7 @@ class Hooks:
         self._begun = False
 
     @property
-    def any(self) -> bool:
+    def present(self) -> bool:
         """Whether there is a callback at all."""
         return bool(self._list.callbacks)
 

@@ -163,7 +163,7 @@ class Monitor:
         self.save()  # first: the job's files can be written again from it
         self._write(per_tag)
         self._hooks.end_epoch(self.epoch - 1, self._logs())
-        if self._hooks.any:
+        if self._hooks.present:
             self.save()  # again: they may have changed the rate or the weights
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None)
         seconds = time.monotonic() - self._started

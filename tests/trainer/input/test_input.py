@@ -16,7 +16,7 @@ from schemas.manifest import read_dataset
 from tests.helpers.datasets import SMALL, TONES, spectrograms, tone_dataset, tones, write_dataset
 from trainer.input import records
 from trainer.input.batches import training_batches, window_start
-from trainer.input.records import read_tags, read_tracks
+from trainer.input.records import needed_length, read_tags, read_tracks, survey
 from trainer.input.source import part_source, shard_tids
 from trainer.input.whole_tracks import whole_tracks
 
@@ -374,3 +374,17 @@ def test_what_does_not_fit_is_a_usage_error(tmp_path):
     os.remove(shard)
     with pytest.raises(UsageError, match="waveform-00001-of-00002.tfrecord is missing"):
         source_and_config(tmp_path)
+
+
+def test_a_survey_has_targets_and_stored_lengths_in_order(ramp_set, tmp_path):
+    source, _ = source_and_config(ramp_set, f"frontend={LOG_MEL}")
+    tags, lengths = survey(source)
+    np.testing.assert_array_equal(tags, read_tags(source)[1])
+    by_tag = dict(zip(np.argmax(tags, axis=1).tolist(), lengths.tolist(), strict=True))
+    assert by_tag == {0: WINDOW + 3, 1: WINDOW + 900, 2: WINDOW, 3: WINDOW - 700}
+    assert needed_length(source) == SMALL.min_samples(LOG_MEL, source.window) < WINDOW
+    assert [len(each) for each in survey(source, 3)] == [3, 3]
+    stored = tone_dataset(tmp_path, LOG_MEL, train=2, validation=0, test=0, seconds=0.5)
+    source, _ = source_and_config(stored)
+    assert survey(source)[1].tolist() == [1 + 1000 // 64] * 2
+    assert needed_length(source) == source.window
