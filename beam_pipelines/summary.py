@@ -39,6 +39,7 @@ class Summary:
     def __init__(self, path: str) -> None:
         self.n_songs = check_summary(path)
         self.path = path
+        self._orders: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     @functools.cached_property
     def attributes(self) -> dict[str, str]:
@@ -120,15 +121,13 @@ class Summary:
         blocks = [block for _, block in self._blocks("track_id")]
         return np.concatenate([np.empty(0, "S18"), *blocks])
 
-    @functools.cached_property
-    def _orders(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Each kind of id, and the rows in its order; made when it is asked for."""
-        return {}
-
     def _order(self, attribute: str) -> tuple[np.ndarray, np.ndarray]:
+        """A column of ids, and its rows in their order; read when it is first asked for."""
         if attribute not in self._orders:
-            blocks = [block for _, block in self._blocks(attribute)]
-            ids = self._track_ids if attribute == "track_id" else np.concatenate(blocks)
+            if attribute == "track_id":
+                ids = self._track_ids
+            else:
+                ids = np.concatenate([block for _, block in self._blocks(attribute)])
             self._orders[attribute] = ids, np.argsort(ids, kind="stable")
         return self._orders[attribute]
 
@@ -136,10 +135,11 @@ class Summary:
         wanted: Any = name.encode() if isinstance(name, str) else name
         kind = "song" if isinstance(name, str) and name.startswith("SO") else "track"
         attribute = f"{kind}_id" if isinstance(name, str) else "track_7digitalid"
-        ids, order = self._order(attribute)
-        place = np.searchsorted(ids, wanted, sorter=order)
-        if place < self.n_songs and ids[order[place]] == wanted:
-            return int(order[place])
+        if self.n_songs:
+            ids, order = self._order(attribute)
+            place = np.searchsorted(ids, wanted, sorter=order)
+            if place < self.n_songs and ids[order[place]] == wanted:
+                return int(order[place])
         raise KeyError(f"the summary has no {attribute} {name!r}")
 
 

@@ -249,16 +249,8 @@ def label_files(
     scan = read_scan(args.scan, "--scan") if args.scan else None
     prints = {**inputs, **({"scan": storage.sha256(args.scan)} if args.scan else {})}
     if listing is None:
-        paths = [row.path for row in rows]
-        if args.audio_dir or scan is None:
-            find, where = finding.under(args.audio_dir), f"under --audio_dir {args.audio_dir}"
-        else:
-            find, where = finding.measured(scan), f"in --scan {args.scan}"
-        with Progress("look for the audio files"):
-            files = finding.find_each(paths, find, where, other_name)
-        listing = Listing(sorted(files.values()), ignored={})
-        names = {path: file.path for path, file in files.items()}
-        say_found(len(rows), len(files))
+        listing, names = _look_for(args, [row.path for row in rows], scan, other_name)
+        print(f"{len(rows):,} tracks are listed, {len(names):,} have audio", file=sys.stderr)
     else:
         names = {file.path: file.path for file in listing.files}
         if args.split == "artist" and not any(row.artist or row.part for row in rows):
@@ -279,9 +271,21 @@ def label_files(
     return LabelledFiles(rows, listing, names, {**prints, **more}, split, scan, known, spellings)
 
 
-def say_found(n_rows: int, n_files: int) -> None:
-    """Say how many of the tracks that an annotation lists have audio."""
-    print(f"{n_rows:,} tracks are listed, {n_files:,} have audio", file=sys.stderr)
+def _look_for(
+    args: argparse.Namespace,
+    paths: Sequence[str],
+    scan: pa.Table | None,
+    other_name: Callable[[str], str] | None,
+) -> tuple[Listing, dict[str, str]]:
+    """The files of some paths, under the audio folder or in the scan; and each path's file."""
+    if args.audio_dir or scan is None:
+        find, where = finding.under(args.audio_dir), f"under --audio_dir {args.audio_dir}"
+    else:
+        find, where = finding.measured(scan), f"in --scan {args.scan}"
+    with Progress("look for the audio files"):
+        files = finding.find_each(paths, find, where, other_name)
+    listing = Listing(sorted(files.values()), ignored={})
+    return listing, {path: file.path for path, file in files.items()}
 
 
 def _parts(
