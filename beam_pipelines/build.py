@@ -23,6 +23,7 @@ from beam_pipelines.dataset.inputs import look
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.preflight import first_seen
 from beam_pipelines.runtime.runners import parse_options
+from beam_pipelines.runtime.supervisor import supervised
 from beam_pipelines.steps.plan import make_plan
 from beam_pipelines.steps.tables import write_csv_tables, write_plan_tables
 from beam_pipelines.steps.tell import describe_run, format_accounts, format_end, print_plan
@@ -72,4 +73,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(supervised(main))

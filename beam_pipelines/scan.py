@@ -32,6 +32,7 @@ from beam_pipelines.runtime.resumable import (
     work_folder,
 )
 from beam_pipelines.runtime.runners import make_pipeline, parse_options
+from beam_pipelines.runtime.supervisor import deaths, supervised
 from beam_pipelines.scanning import filters
 from beam_pipelines.scanning.hearings import count_hearings, format_hearings
 from beam_pipelines.scanning.listing import AudioFile, Listing, list_audio, parse_7digitalid
@@ -44,7 +45,7 @@ from schemas.common.command import ArgumentParser, run_command
 from schemas.common.errors import UsageError
 from schemas.common.files import delete_attempts
 
-_OURS = ("chunk-", "listing-")
+_OURS = ("chunk-", "listing-", "begun-")
 _LISTED = pa.schema([tables.SCAN.field(name) for name in AudioFile._fields])
 
 
@@ -153,6 +154,7 @@ def _measure(
     storage.write_table(listing_path, listed)
     in_order = (storage.join(audio_dir, file.path) for file in listing.files)
     must_see = (listing_path, *first_seen(in_order))
+    measuring = MeasureChunk(audio_dir, listing_path, limits, must_see, any_name, stop, deaths())
     with (
         Progress("measure: files", n_files(missing), count_done(missing, work)),
         make_pipeline(beam_options, "scan", work) as job,
@@ -161,8 +163,7 @@ def _measure(
             job
             | "Chunks of the listing" >> beam.Create([dataclasses.astuple(x) for x in missing])
             | "Spread the chunks" >> beam.Reshuffle()
-            | "Decode and measure"
-            >> beam.ParDo(MeasureChunk(audio_dir, listing_path, limits, must_see, any_name, stop))
+            | "Decode and measure" >> beam.ParDo(measuring)
         )
     return chunks
 
@@ -180,4 +181,4 @@ def _summary(args: argparse.Namespace, listing: Listing, kept: pa.Table, rejects
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(supervised(main))

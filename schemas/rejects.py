@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     UNREADABLE = "unreadable"  # the file system failed; detail: the error's name
     CHANGED = "changed"  # no more as it was listed
     UNDECODABLE = "undecodable"
+    CRASHED_DECODER = "crashed_decoder"  # the decoder's process died; detail: of what
     MISLABELLED = "mislabelled"  # audio of another format than its name says
     NO_SAMPLES = "no_samples"  # decodes to nothing
     TOO_LONG = "too_long"  # more was decoded than is wanted
@@ -74,6 +75,7 @@ _STAGES = {
     Reason.UNREADABLE: Stage.AUDIO,
     Reason.CHANGED: Stage.AUDIO,
     Reason.UNDECODABLE: Stage.AUDIO,
+    Reason.CRASHED_DECODER: Stage.AUDIO,
     Reason.MISLABELLED: Stage.AUDIO,
     Reason.NO_SAMPLES: Stage.AUDIO,
     Reason.TOO_LONG: Stage.AUDIO,

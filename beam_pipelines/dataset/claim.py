@@ -12,7 +12,6 @@ from typing import Any
 from beam_pipelines.dataset import layout
 from beam_pipelines.dataset.layout import OWNER, PLAN, TRANSFORM, WORK
 from beam_pipelines.runtime import sealed, storage
-from beam_pipelines.runtime.locks import lock
 from schemas.common.errors import UsageError
 from schemas.manifest import MANIFEST, Dataset, parse_manifest, read_dataset
 
@@ -90,10 +89,10 @@ def claim(output: str, plan_id: str, overwrite: bool) -> Iterator[Claim | Datase
 def _lock(output: str, plan_id: str, stack: contextlib.ExitStack) -> Dataset | None:
     """Lock an output for writing; a finished data set that is being read is only looked at."""
     try:
-        stack.enter_context(lock(output))
+        stack.enter_context(storage.lock(output))
         return None
     except UsageError:
-        stack.enter_context(lock(output, shared=True))  # else another run is writing it
+        stack.enter_context(storage.lock(output, shared=True))  # else another run is writing it
     try:
         dataset = read_dataset(output)
         if dataset.data.get("plan_id") == plan_id and _is_whole(dataset):

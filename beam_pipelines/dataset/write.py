@@ -31,6 +31,7 @@ from beam_pipelines.scanning.excerpt import Excerpt
 from beam_pipelines.scanning.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.scanning.losses import changed_error
 from beam_pipelines.scanning.measure import measured_columns
+from beam_pipelines.scanning.trial import in_hand, refuse_crashing
 from schemas.audio_spec import LOG_MEL, AudioSpec
 from schemas.example import encode_example, tfrecord
 from schemas.rejects import Reason, Reject
@@ -56,6 +57,8 @@ class WriteSettings:
         Files that a worker must be able to read before it begins.
     stop_at_change : bool
         Whether a file that has changed since it was listed ends the run.
+    deaths : int
+        How often the process of this work has died of a signal.
     excerpt : Excerpt or None
         The part of a recording that is stored; all of it by default.
     """
@@ -69,6 +72,7 @@ class WriteSettings:
     vocabulary: tuple[str, ...]
     must_see: tuple[str, ...]
     stop_at_change: bool = False
+    deaths: int = 0
     excerpt: Excerpt | None = None
 
 
@@ -122,6 +126,7 @@ class WriteShard(beam.DoFn):
 
     def __init__(self, settings: WriteSettings) -> None:
         self.settings = settings
+        self.is_suspect = False  # the shard in hand: its clips are tried first
 
     def setup(self) -> None:
         # One thread a clip: a pool inside each worker thread would fight over the cores.
@@ -141,7 +146,8 @@ class WriteShard(beam.DoFn):
         path = storage.join(settings.output, shard.name)
         side = Side(shard.name, settings)
         storage.make_folder(storage.join(settings.output, shard.part))
-        with storage.replacing(path) as stream:
+        marker = storage.join(settings.work, f"begun-{shard.key}")
+        with in_hand(marker, settings.deaths) as self.is_suspect, storage.replacing(path) as stream:
             for _, copies in sharding.read_plan(settings.work, shard.key):
                 record = self._first_that_passes(copies, side)
                 if record is not None:
@@ -185,6 +191,8 @@ class WriteShard(beam.DoFn):
             raise Failure(Reason.CHANGED, detail)
         try:
             headers.check_label(copy.path, data)
+            if self.is_suspect:
+                refuse_crashing(data)
             clip = decode.load_clip(data, settings.spec)
         except AudioError as error:
             raise Failure(error.reason, error.detail) from error

@@ -48,6 +48,7 @@ REASON_WORDS = {
     Reason.UNREADABLE: "file that could not be read",
     Reason.CHANGED: "file that had changed since it was listed",
     Reason.UNDECODABLE: "file that could not be decoded",
+    Reason.CRASHED_DECODER: "file that took the decoder's process down",
     Reason.MISLABELLED: "audio of another format than its name says",
     Reason.NO_SAMPLES: "file that decodes to nothing",
     Reason.TOO_LONG: "longer than what is wanted",

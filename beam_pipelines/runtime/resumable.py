@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from beam_pipelines.runtime import sealed, storage
-from beam_pipelines.runtime.locks import lock
 from schemas.common.cores import n_cores
 from schemas.common.files import delete_attempts
 
@@ -58,7 +57,7 @@ def work_folder(output: str) -> Iterator[str]:
     work = f"{output}.work"
     storage.make_folder(work)
     try:
-        with lock(work):
+        with storage.lock(work):
             for name in storage.list_names(work):
                 if name.endswith(".tmp"):  # of a run that was killed
                     storage.delete(storage.join(work, name))

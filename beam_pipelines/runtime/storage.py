@@ -56,6 +56,26 @@ def make_folder(path: str) -> None:
         files.make_folder(path)
 
 
+def lock(folder: str, shared: bool = False) -> contextlib.AbstractContextManager[None]:
+    """An advisory lock that dies with its process; on this machine's file system only.
+
+    Parameters
+    ----------
+    folder : str
+        What is locked.
+    shared : bool
+        Whether it is only to be seen that nobody writes.
+
+    Raises
+    ------
+    UsageError
+        If another run holds it.
+    """
+    if not is_local(folder):
+        return contextlib.nullcontext()
+    return files.locked(folder, f"--output: another run is writing {folder}", shared)
+
+
 def open_read(path: str) -> io.BufferedIOBase:
     """Open a file for reading bytes, as it is (no guessed decompression)."""
     return FileSystems.open(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from beam_pipelines.runtime.resumable import Chunk
 from beam_pipelines.scanning.filters import Limits, failed_filter, failure_detail
 from beam_pipelines.scanning.listing import AudioFile, parse_7digitalid
 from beam_pipelines.scanning.losses import changed_error, count_unread, too_many_unread
+from beam_pipelines.scanning.trial import in_hand, refuse_crashing
 from schemas import tables
 from schemas.common.errors import RunError
 from schemas.rejects import FILE, Reason, Reject
@@ -59,7 +61,11 @@ def measured_columns(measured: Measured, headers: Probe) -> dict[str, Any]:
 
 
 def measure_file(
-    audio_dir: str, file: AudioFile, limits: Limits, any_name: bool = False
+    audio_dir: str,
+    file: AudioFile,
+    limits: Limits,
+    any_name: bool = False,
+    is_suspect: bool = False,
 ) -> dict[str, Any] | Reject:
     """Decode one listed file and judge it.
 
@@ -75,6 +81,8 @@ def measure_file(
         The audio filters.
     any_name : bool
         Whether a file need not be named by its 7digital id.
+    is_suspect : bool
+        Whether its decoding is tried in another process first.
 
     Returns
     -------
@@ -95,6 +103,8 @@ def measure_file(
         if len(data) != file.size or mtime not in (None, file.mtime):
             return reject(Reason.CHANGED, f"{len(data)} bytes, listed were {file.size}")
         check_label(file.path, data)
+        if is_suspect:
+            refuse_crashing(data)
         measured = measure(data)
     except (OSError, BeamIOError) as error:
         return reject(Reason.UNREADABLE, error_name(error))
@@ -126,8 +136,9 @@ class MeasureChunk(beam.DoFn):
         must_see: Sequence[str] = (),
         any_name: bool = False,
         stop_at_change: bool = False,
+        deaths: int = 0,
     ) -> None:
-        self.stop_at_change = stop_at_change
+        self.stop_at_change, self.deaths = stop_at_change, deaths
         self.audio_dir, self.listing_path, self.limits = audio_dir, listing_path, limits
         self.must_see, self.any_name = must_see, any_name
 
@@ -139,17 +150,23 @@ class MeasureChunk(beam.DoFn):
     def process(self, element: tuple[str, int, int]) -> Iterator[str]:
         check_sight(self.must_see)
         chunk = Chunk(*element)
+        marker = storage.join(os.path.dirname(chunk.path), f"begun-{chunk.name}")
+        with in_hand(marker, self.deaths) as is_suspect:
+            rows = self._measure(chunk, is_suspect)
+            sealed.write_table(chunk.path, pa.Table.from_pylist(rows, _CHUNK))
+        yield chunk.path
+
+    def _measure(self, chunk: Chunk, is_suspect: bool) -> list[dict[str, Any]]:
         rows = []
         for values in self.listed.slice(chunk.start, chunk.stop - chunk.start).to_pylist():
             file = AudioFile(**values)
-            found = measure_file(self.audio_dir, file, self.limits, self.any_name)
+            found = measure_file(self.audio_dir, file, self.limits, self.any_name, is_suspect)
             if self.stop_at_change and isinstance(found, Reject) and found.reason == Reason.CHANGED:
                 raise changed_error(found.path, found.detail)
             rows.append(found.row() if isinstance(found, Reject) else found)
             kind = "rejects" if isinstance(found, Reject) else "kept"
             Metrics.counter("scan", kind).inc()
-        sealed.write_table(chunk.path, pa.Table.from_pylist(rows, _CHUNK))
-        yield chunk.path
+        return rows
 
 
 def gather(chunks: Sequence[Chunk], n_listed: int) -> tuple[pa.Table, pa.Table]:

@@ -15,6 +15,7 @@ from beam_pipelines.dataset.write import WriteSettings, WriteShard, write_shards
 from beam_pipelines.runtime import storage
 from beam_pipelines.runtime.progress import Progress
 from beam_pipelines.runtime.runners import make_pipeline
+from beam_pipelines.runtime.supervisor import deaths
 from beam_pipelines.scanning import filters
 
 
@@ -52,6 +53,7 @@ def write_missing(
         vocabulary=tuple(tag for tag, _ in planned["vocabulary"]),
         must_see=tuple(must_see),
         stop_at_change=args.changed == "stop",
+        deaths=deaths(),
         excerpt=options.excerpt(args),
     )
     shards = [layout.Shard(**shard) for shard in planned["shards"]]

@@ -147,15 +147,26 @@ def run_command(
     if not verbose:
         _mute_native_code()
     quiet(verbose)
+
+    def main_in_own_folder(argv: Sequence[str]) -> int:
+        temporary.take_own_folder()
+        return main(argv)
+
+    end_with(main_in_own_folder, argv)
+
+
+def end_with(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> NoReturn:
+    """Run the `main` of a command and end this process, or fork of one, with its exit code."""
     kept: BaseException | None = None  # with its frames a server of gRPC would go, and wait
     try:
-        temporary.take_own_folder()
         code = main(argv)
         sys.stdout.flush()
+    except SystemExit as leaving:  # --help, and a training that SIGTERM has stopped
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except (Exception, KeyboardInterrupt) as error:
         kept = error
         _ending.acquire()
-        code = _answer(kept, verbose)
+        code = _answer(kept, "-v" in argv or "--verbose" in argv)
     _leave(code)
 
 

@@ -8,12 +8,14 @@ import fcntl
 import os
 import re
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from schemas.common.errors import UsageError
 
+_TRIES, _PAUSE = 10, 0.1  # s; for a lock
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.EACCES}
 
 _begun: set[str] = set()  # attempts of this process that have no end yet
@@ -151,6 +153,15 @@ def hold(path: str, shared: bool = False) -> int | None:
     return handle
 
 
+def _hold_soon(folder: str, shared: bool) -> int | None:
+    """As :func:`hold`; a process that was just killed may take a moment to go."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BusyError):
+            return hold(folder, shared)
+        time.sleep(_PAUSE)
+    return hold(folder, shared)
+
+
 @contextlib.contextmanager
 def locked(folder: str, busy: str, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a folder while the block lasts, see :func:`hold`.
@@ -172,7 +183,7 @@ def locked(folder: str, busy: str, shared: bool = False) -> Iterator[None]:
         If another process has it.
     """
     try:
-        handle = hold(folder, shared)
+        handle = _hold_soon(folder, shared)
     except BusyError as error:
         raise UsageError(busy) from error
     if handle is None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from schemas.common import files
 
+_own: list[contextlib.ExitStack] = []  # so that a fork which forgets atexit does not close it
+
 
 @contextlib.contextmanager
 def locked_folder(parent: str, prefix: str) -> Iterator[str]:
@@ -49,6 +51,7 @@ def take_own_folder() -> None:
     Where no folder can be written nothing changes.
     """
     stack = contextlib.ExitStack()
+    _own.append(stack)
     try:
         folder = stack.enter_context(locked_folder(tempfile.gettempdir(), "orpheus-run-"))
     except OSError:

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from beam_pipelines.dataset.claim import claim
-from beam_pipelines.runtime.locks import lock
+from beam_pipelines.runtime.storage import lock
 from schemas.audio_spec import LOG_MEL
 from schemas.common.errors import UsageError
 from tests.helpers.datasets import tone_dataset
