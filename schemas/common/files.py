@@ -96,6 +96,15 @@ def sync_folder(folder: str) -> None:
             os.close(handle)
 
 
+def sync_tree(folder: str) -> None:
+    """Put all that lies in a folder on the disk, so that it can take its final name."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(place, name), "rb") as stream:
+                os.fsync(stream.fileno())
+        sync_folder(place)
+
+
 def make_folder(path: str) -> None:
     """Make a folder and those above it, so that their names outlive a power cut."""
     missing = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.audio_spec import LOG_MEL
 from schemas.common.command import import_tensorflow
 from schemas.common.errors import UsageError
+from schemas.common.files import sync_folder, sync_tree
 from schemas.common.temporary import locked_folder
 from schemas.saved_model import (
     CLIPS,
@@ -62,9 +63,11 @@ def export_saved_model(tagger: Tagger, directory: str) -> None:
         os.makedirs(os.path.join(model, os.path.dirname(METADATA)))
         with open(os.path.join(model, METADATA), "w", encoding="utf8") as stream:
             json.dump(tagger.info.to_json(), stream, indent=1, ensure_ascii=False)
+        sync_tree(model)
         if os.path.isdir(directory):
             os.rename(directory, os.path.join(work, "old"))
         os.rename(model, directory)
+        sync_folder(parent)
 
 
 def check_place(directory: str) -> None:
