@@ -35,6 +35,8 @@ def main(argv: Sequence[str]) -> int:
     beam_options = parse_options(rest)
     started = time.time()
     dataset = read_dataset(os.path.abspath(given.dataset))
+    if os.path.realpath(given.output) == os.path.realpath(dataset.path):
+        raise UsageError(f"--output: {given.output} is the data set itself: name another directory")
     args = options.as_built(given, dataset.data["options"])
     options.check_together(args)
     inputs = _same_audio(look(args), dataset, args)

@@ -70,7 +70,7 @@ def read_table(path: str, delimiter: str, quoted: bool = True) -> Iterator[list[
                 reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE)
             yield from filter(None, reader)
     except (csv.Error, UnicodeDecodeError) as error:
-        line = f", line {reader.line_num}" if reader else ""
+        line = f", line {reader.line_num}" if reader and reader.line_num else ""
         raise UsageError(f"{path}{line}: {error}") from error
     finally:
         csv.field_size_limit(before)

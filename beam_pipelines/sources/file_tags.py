@@ -84,6 +84,11 @@ def _look(args: argparse.Namespace) -> LabelledFiles:
     with Progress("read the files' tags"):
         rows, unread = read_tracks(args.audio_dir, paths, bool(args.decades))
     tagged = sum(bool(row.tags) for row in rows)
+    if not tagged:
+        raise UsageError(
+            f"none of the {len(rows):,} audio files under {args.audio_dir} carries a genre, mood "
+            "or grouping; --source folders takes their folders for tags"
+        )
     print(
         f"{len(rows):,} audio files, {tagged:,} with a genre, mood or grouping"
         + (f"; of {unread:,} the tags cannot be read" if unread else ""),

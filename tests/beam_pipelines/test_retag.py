@@ -124,6 +124,10 @@ def test_other_audio_or_another_split_is_refused(music, tmp_path):
         retag.main([str(music / "out"), *named, *manifest[2:]])
     with pytest.raises(UsageError, match="holds no finished data set"):
         retag.main([str(music), *manifest])
+    itself = [*manifest[:2], "--output", str(music / "out" / "."), "--overwrite"]
+    with pytest.raises(UsageError, match="is the data set itself: name another directory"):
+        retag.main([str(music / "out"), *itself, "--top_tags", "2"])
+    assert read_dataset(str(music / "out")).records("train") > 0
     with pytest.raises(UsageError, match="--n_mels"):
         retag.main([str(music / "out"), *manifest, "--n_mels", "9"])
     assert not (tmp_path / "out").exists()

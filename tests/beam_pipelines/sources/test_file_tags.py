@@ -137,10 +137,13 @@ def test_compilations_have_the_artists_of_their_tracks(album_artist, artist, exp
     assert label_track("a.mp3", found).artist == expected
 
 
-def test_bad_options(library):
+def test_bad_options(library, tmp_path):
     with pytest.raises(UsageError, match="--audio_dir is missing: the files themselves"):
         look_at(*OPTIONS)
     with pytest.raises(UsageError, match="--tag_lists has no meaning with --tag_cleaning merge"):
         look_at(*OPTIONS, "--audio_dir", library, "--tag_lists", "x")
+    write_noise(tmp_path / "a.wav")
+    with pytest.raises(UsageError, match="none of the 1 audio files under .* carries a genre"):
+        look_at(*OPTIONS, "--audio_dir", tmp_path)
     with pytest.raises(UsageError, match="no tag is left"):
         look_at(*OPTIONS, "--audio_dir", library, "--tag_threshold", "2000")

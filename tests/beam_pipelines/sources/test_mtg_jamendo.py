@@ -123,6 +123,12 @@ def test_bad_lists(tmp_path, text, message):
         parse_tracks(read_table(str(path), "\t", quoted=False), str(path))
 
 
+def test_a_list_that_is_no_text(tmp_path):
+    (tmp_path / "list.tsv").write_bytes(b"TRACK_ID\t\xff\n")
+    with pytest.raises(UsageError, match="list.tsv: 'utf-8' codec can't decode byte 0xff"):
+        list(read_table(str(tmp_path / "list.tsv"), "\t", quoted=False))
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
