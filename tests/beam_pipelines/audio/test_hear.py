@@ -145,7 +145,8 @@ def encoded(sound, kind, rate=22050):
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 def test_what_libsndfile_reads_whole_keeps_its_samples(kind):
     data = encoded(noise(3), kind)
-    samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    with soundfile.SoundFile(io.BytesIO(data)) as source:
+        samples, rate = source.read(dtype="float32", always_2d=True), source.samplerate
     mono, same = hear_mono(data)
     assert same == rate
     assert measure(data).hearing.decoder == "libsndfile"
