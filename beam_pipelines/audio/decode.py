@@ -158,8 +158,10 @@ def load_clip(data: bytes, spec: AudioSpec) -> Clip:
     """
 
     def take(blocks: Mono) -> tuple[np.ndarray, SilenceMeter]:
-        meter = SilenceMeter()
-        return np.concatenate(list(pcm_blocks(blocks, spec.sample_rate, meter))), meter
+        meter, pcm = SilenceMeter(), bytearray()  # which grows in place: a list would be copied
+        for block in pcm_blocks(blocks, spec.sample_rate, meter):
+            pcm += block.data
+        return np.frombuffer(pcm, np.int16), meter
 
     (pcm, meter), hearing = hear(_stream(data), take)
     return Clip(hearing, meter.read(hearing.rate), pcm)

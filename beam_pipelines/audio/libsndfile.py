@@ -27,7 +27,7 @@ _VORBIS = {
     7: ("FL", "FC", "FR", "SL", "SR", "BC", "LFE"),
     8: ("FL", "FC", "FR", "SL", "SR", "BL", "BR", "LFE"),
 }
-_EMPTY_ID3 = b"ID3\x04\0\0\0\0\0\0"
+_EMPTY_ID3 = b"ID3\x04\0\0\0\0\0\x40" + bytes(64)
 
 
 class _Forwards(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
