@@ -190,6 +190,7 @@ class Monitor:
     def save(self) -> None:
         """Write the state of the training, from which :meth:`resume` goes on."""
         loss = self._mean_loss() * self.step if self.step else 0.0
+        self._step_log.write(self._model.optimizer)
         progress = {"steps": self.steps, "epoch": self.epoch, "step": self.step, "loss": loss}
         save_state(self._job.state, self._model, {**progress, "rows": self._job.rows})
         self._saved = time.monotonic()

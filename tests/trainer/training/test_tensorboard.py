@@ -38,14 +38,16 @@ def test_steps_are_counted_over_epochs_and_a_resume(data, tmp_path):
     """Twos of five steps an epoch: some begin in one epoch and end in the next."""
     train_tones(data, tmp_path / "whole", "log_steps=2", loop="custom")
     with pytest.raises(KeyboardInterrupt):
-        train_tones(data, tmp_path / "parts", "log_steps=2", "save_minutes=0", at=STEPS + 3)
+        train_tones(data, tmp_path / "parts", "log_steps=2", at=2 * STEPS)
     train_tones(data, tmp_path / "parts", "log_steps=2", resume=True)
     losses = logged(tmp_path / "whole", "steps/loss")
     assert list(losses) == [2, 4, 6, 8, 10, 12, 14]
     total = STEPS * curve(tmp_path / "whole")[:2, 1].sum()
     assert 2 * sum(losses[step] for step in (2, 4, 6, 8, 10)) == pytest.approx(total, rel=1e-5)
-    parts = logged(tmp_path / "parts", "steps/loss")
-    assert parts[2] == pytest.approx(losses[2], rel=1e-4) and max(parts) >= 13
+    # A stop leaves out a step at most: nothing that was taken waits to be written.
+    steps = list(logged(tmp_path / "parts", "steps/loss"))
+    gaps = np.diff([0, *steps]).tolist()
+    assert set(gaps) <= {2, 3} and gaps.count(3) <= 1 and steps[-1] >= 13
     rates = logged(tmp_path / "whole", "steps/learning_rate")
     schedule = learning_rate(Training(learning_rate=0.003), 3 * STEPS)
     assert rates == pytest.approx({step: float(schedule(step)) for step in losses}, rel=1e-5)
