@@ -1,7 +1,7 @@
 # make test, make demo, make model: each sets up all it needs in .venv and is quick when run again.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tag test test-slow test-flink test-wheel lint types format demo model bench clean \
+.PHONY: help setup tag test test-slow test-flink test-wheel lint types format demo model fuzz bench clean \
 	flink-cluster flink-cluster-stop
 
 # The first Python that every locked wheel exists for; PYTHON=... chooses another.
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-flink the tests on a real Flink cluster: minutes, Java"
 	@echo "make test-wheel wheels in fresh environments: the base, and [data] alone; minutes, PyPI"
+	@echo "make fuzz       100,000 damaged audio files through the decoders: minutes"
 	@echo "make bench      the measurements"
 	@echo "make flink-cluster, make flink-cluster-stop   a small real Flink cluster on this machine"
 	@echo "make format     put the formatting right"
@@ -77,6 +78,9 @@ demo: $(STAMP)
 
 model: $(STAMP)
 	@$(BIN)/python -m scripts.model
+
+fuzz: $(STAMP)
+	@$(BIN)/python -m tests.fuzz.audio
 
 bench: model
 	@$(BIN)/python -m tests.benchmarks.start
