@@ -1,5 +1,7 @@
 """A short, seeded form of the fuzz program."""
 
+import random
+
 from tests.fuzz.audio import fuzz, make_seeds, mutate
 
 
@@ -12,8 +14,6 @@ def test_damaged_files_end_as_documented(tmp_path):
 
 
 def test_the_same_seed_damages_alike():
-    import random
-
     (name, data), *_ = sorted(make_seeds().items())
     damaged = [mutate(data, random.Random(3)) for _ in range(2)]
     assert damaged[0] == damaged[1] != data, name
