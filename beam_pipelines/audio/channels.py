@@ -69,6 +69,8 @@ def to_mono(samples: np.ndarray, layout: Sequence[str] = ()) -> np.ndarray:
     if n_channels == 2:  # a tenth of the time of mean, the same values
         mono: np.ndarray = (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
         return mono
+    if n_channels > max(_BY_NUMBER) and not layout:
+        return np.asarray(samples.mean(axis=1, dtype=np.float32))
     mixed = np.zeros(len(samples), np.float32)
     for channel, weight in enumerate(weights(n_channels, layout)):
         if weight:
