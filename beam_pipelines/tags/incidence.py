@@ -99,7 +99,7 @@ class Incidence:
             If the file is not there, or is none.
         """
         try:
-            with np.load(path) as kept:
+            with open(path, "rb") as stream, np.load(stream) as kept:
                 arrays = {name: kept[name] for name in kept.files}
             new = cls.__new__(cls)
             new.tags = arrays["tags"].tolist()
