@@ -108,6 +108,7 @@ def own_module(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_callbacks_of_the_command_line(data, tmp_path, own_module):
     argv = ["--dataset", data, "--job_dir", "job", "--set", *SETTINGS, "epochs=3"]
     argv += ["--callback", "own_callbacks:Stop", "--callback", "own_callbacks:again"]

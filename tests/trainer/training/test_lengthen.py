@@ -22,7 +22,11 @@ def weights(job_dir):
 
 
 @pytest.mark.parametrize(
-    "settings", [["schedule=triangular", "cycle_epochs=3"], ["schedule=constant"]]
+    "settings",
+    [
+        pytest.param(["schedule=triangular", "cycle_epochs=3"], marks=pytest.mark.slow),
+        ["schedule=constant"],
+    ],
 )
 def test_two_epochs_and_then_two_are_four(data, tmp_path, settings, capsys):
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -34,6 +34,7 @@ def test_losses_and_rates_of_steps(data, tmp_path, loop):
     assert np.mean(areas) == pytest.approx(found[2, 4], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_steps_are_counted_over_epochs_and_a_resume(data, tmp_path):
     """Twos of five steps an epoch: some begin in one epoch and end in the next."""
     train_tones(data, tmp_path / "whole", "log_steps=2", loop="custom")
