@@ -21,8 +21,8 @@ class Command(NamedTuple):
     extra : str
         The extra that brings its libraries; empty: the base does.
     late : str
-        A library that every run needs and that is imported only at work: looked for before.
-        Empty where there is none.
+        A library that every run needs, which is looked for before: it is imported only at work,
+        or behind others that mean less to the user. Empty where there is none.
     """
 
     module: str
@@ -32,7 +32,7 @@ class Command(NamedTuple):
 
 # By the command's name without "orpheus-".
 COMMANDS = {
-    "build": Command("beam_pipelines.build", "data"),
+    "build": Command("beam_pipelines.build", "data", "apache_beam"),
     "clean-tags": Command("beam_pipelines.clean_tags", "data"),
     "config": Command("trainer.config", "train"),
     "evaluate": Command("trainer.evaluate", "train", "tensorflow"),
@@ -43,7 +43,7 @@ COMMANDS = {
     "plot": Command("trainer.plot", "train", "matplotlib"),
     "predict": Command("serving.predict", "serve", "tensorflow"),
     "record": Command("serving.record", "record"),
-    "retag": Command("beam_pipelines.retag", "data"),
+    "retag": Command("beam_pipelines.retag", "data", "apache_beam"),
     "sample": Command("beam_pipelines.sample", "data"),
     "scan": Command("beam_pipelines.scan", "data"),
     "train": Command("trainer.task", "train", "tensorflow"),
